@@ -1,0 +1,55 @@
+"""The errors that a user can meet, one class per exit code.
+
+Each message says what is wrong and the value seen; ``remedy`` says what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class PaperloraError(Exception):
+    """Base of every error that ends a command with one line instead of a traceback."""
+
+    code = 2
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        """Keep ``message`` (what is wrong, value seen) and ``remedy`` (what to do)."""
+        super().__init__(message)
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        """One line: what is wrong, then the remedy."""
+        message = super().__str__()
+        return f"{message} → {self.remedy}" if self.remedy else message
+
+
+class FindingsError(PaperloraError):
+    """A check said no."""
+
+    code = 1
+
+
+class InputError(PaperloraError):
+    """Bad input, usage or configuration."""
+
+    code = 2
+
+
+class EnvironmentNotVerifiedError(PaperloraError):
+    """The environment differs from its lock."""
+
+    code = 3
+
+
+class NetworkError(PaperloraError):
+    """A download failed for a reason that lies in the network or the server."""
+
+    code = 4
+
+
+class DataError(PaperloraError):
+    """The papers, or a file made from them, cannot be used."""
+
+    code = 5
+
+
+INTERRUPTED = 130

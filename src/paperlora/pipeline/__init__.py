@@ -1,0 +1,1 @@
+"""From papers to a tuned adapter and a report: one module per command."""

@@ -1,0 +1,105 @@
+"""A training checkpoint: one safetensors file, so that it is whole or not there, and never unpickled.
+
+It holds the adapter, the optimiser's moments, the best adapter so far and the state of the random
+generators as tensors; the counters travel as JSON in the file's metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from paperlora.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+def trainable(model: Any) -> dict[str, torch.nn.Parameter]:  # noqa: ANN401 - peft carries no types
+    """Return the adapter's parameters by name."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def random_state() -> dict[str, torch.Tensor]:
+    """Return the state of torch's generators, on the CPU and on the GPU in use."""
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def save(
+    path: Path,
+    *,
+    model: Any,  # noqa: ANN401
+    optimizer: torch.optim.Optimizer,
+    best: Mapping[str, torch.Tensor],
+    rng: Mapping[str, torch.Tensor],
+    counters: dict[str, Any],
+) -> None:
+    """Write everything that training needs to go on exactly where it stopped."""
+    tensors: dict[str, torch.Tensor] = {f"rng/{name}": value for name, value in rng.items()}
+    tensors |= {f"best/{name}": value for name, value in best.items()}
+    for name, parameter in trainable(model).items():
+        tensors[f"now/{name}"] = parameter.detach()
+        for moment, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"{moment}/{name}"] = value
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    try:
+        # cloned: safetensors refuses tensors that share memory, and best may be the current adapter
+        save_file(
+            {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()},
+            part,
+            metadata={"counters": json.dumps(counters)},
+        )
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def counters(path: Path) -> dict[str, Any] | None:
+    """Return the counters of a checkpoint, or None where there is none.
+
+    Raises ``DataError`` when the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(json.loads(file.metadata()["counters"]))
+    except (SafetensorError, KeyError, TypeError, ValueError):
+        raise DataError(
+            f"{path} is damaged", remedy="delete it to train from the start, or add --force"
+        ) from None
+
+
+def restore(
+    path: Path,
+    *,
+    model: Any,  # noqa: ANN401
+    optimizer: torch.optim.Optimizer,
+) -> dict[str, torch.Tensor]:
+    """Put adapter, optimiser and random generators back; return the best adapter so far."""
+    with safe_open(path, framework="pt") as file:
+        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    for name, parameter in trainable(model).items():
+        parameter.data.copy_(stored[f"now/{name}"])
+        moments = {m: stored[f"{m}/{name}"] for m in _MOMENTS if f"{m}/{name}" in stored}
+        if moments:
+            optimizer.state[parameter] = {
+                # AdamW keeps its step count on the CPU, its moments beside the parameter
+                m: value if m == "step" else value.to(parameter.device)
+                for m, value in moments.items()
+            }
+    torch.set_rng_state(stored["rng/cpu"])
+    if "rng/cuda" in stored and torch.cuda.is_available():
+        torch.cuda.set_rng_state(stored["rng/cuda"])
+    return {n.removeprefix("best/"): t for n, t in stored.items() if n.startswith("best/")}

@@ -1,0 +1,245 @@
+"""A run's configuration: TOML in, frozen dataclasses out; unknown keys are refused with a suggestion."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from paperlora.errors import InputError
+from paperlora.files import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CONFIGS = Path(__file__).with_name("configs")
+SHIPPED_PAPERS = ROOT / "src" / "paperlora" / "papers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Which model, and how its frozen weights are held."""
+
+    id: str
+    """A name in ``lockfiles/models.json``, or a directory in Hugging Face layout."""
+    compute_dtype: str = "auto"
+    """``auto`` (bfloat16 where the GPU has it natively, float32 elsewhere), or a torch dtype."""
+    max_length: int = 512
+    """Tokens in one training example, prompt and answer together; longer prompts lose their start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusConfig:
+    """Where the papers are and how long one of them may take."""
+
+    papers: str = "shipped"
+    """``shipped`` or a folder of PDFs."""
+    timeout_seconds: int = 60
+    memory_mib: int = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetConfig:
+    """How papers become examples and splits."""
+
+    seed: int = 0
+    validation_share: float = 0.15
+    test_share: float = 0.2
+    passage_words: int = 110
+    answer_words: int = 60
+    duplicate_overlap: float = 0.5
+    """Share of common five-word runs above which a training example is a near-duplicate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterConfig:
+    """The LoRA adapter (Hu et al. 2021): W + (alpha / rank) B A on each named projection."""
+
+    rank: int = 8
+    alpha: int = 16
+    dropout: float = 0.05
+    attention: list[str] = field(default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj"])
+    mlp: list[str] = field(default_factory=lambda: ["gate_proj", "up_proj", "down_proj"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The optimiser's regime: batch 1, gradients accumulated, early stopping."""
+
+    seed: int = 0
+    max_steps: int = 40
+    accumulation: int = 4
+    learning_rate: float = 3e-4
+    warmup_steps: int = 4
+    weight_decay: float = 0.0
+    max_gradient_norm: float = 1.0
+    validate_every: int = 5
+    validation_examples: int = 16
+    patience: int = 3
+    """Validations without improvement before training stops."""
+    gradient_checkpointing: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """What is scored: questions answered by greedy decoding, and perplexity over answers."""
+
+    seed: int = 0
+    questions: int = 24
+    """Questions per split that are answered and scored."""
+    passages: int = 16
+    """Continuations per split that count for perplexity only."""
+    max_new_tokens: int = 80
+    batch: int = 8
+    threshold: float = 0.5
+    """Mixed score from which an answer counts as accurate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that decides a run's results, stored with the run."""
+
+    model: ModelConfig
+    corpus: CorpusConfig = CorpusConfig()
+    dataset: DatasetConfig = DatasetConfig()
+    adapter: AdapterConfig = AdapterConfig()
+    train: TrainConfig = TrainConfig()
+    eval: EvalConfig = EvalConfig()
+
+
+def shipped() -> list[str]:
+    """Return the names of the configurations that ship."""
+    return sorted(path.stem for path in CONFIGS.glob("*.toml"))
+
+
+def load(name: str, overrides: Iterable[str] = ()) -> RunConfig:
+    """Read a shipped configuration by name, or a TOML file by path, and apply ``section.key=value``.
+
+    Raises ``InputError`` for a missing file, bad TOML, an unknown key or a value of the wrong type.
+    """
+    path = CONFIGS / f"{name}.toml" if name in shipped() else Path(name)
+    if not path.is_file():
+        close = _suggest(name, shipped())
+        raise InputError(
+            f"no configuration {name!r}{close}",
+            remedy=f"name one of {', '.join(shipped())}, or a TOML file",
+        )
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not TOML: {error}", remedy="mend that line") from None
+    for override in overrides:
+        _override(table, override)
+    config: RunConfig = _build(RunConfig, table, where="")
+    _check(config)
+    return config
+
+
+def as_dict(config: RunConfig) -> dict[str, Any]:
+    """Return the configuration as plain tables."""
+    return dataclasses.asdict(config)
+
+
+def to_toml(config: RunConfig) -> str:
+    """Write the configuration as TOML; ``load`` reads it back to an equal one."""
+    sections = (
+        f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+        for section, table in as_dict(config).items()
+    )
+    return "\n".join(sections)
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    """Apply one ``section.key=value``; a value that is not TOML is taken as a string."""
+    name, separator, text = override.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not (separator and dot and key):
+        raise InputError(
+            f"--set {override!r} is not section.key=value", remedy="e.g. --set train.max_steps=10"
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    table.setdefault(section, {})[key] = value
+
+
+def _build(cls: Any, table: Any, *, where: str) -> Any:  # noqa: ANN401 - one walk over every section
+    """Make the dataclass ``cls`` from ``table``, checking names and types."""
+    if not isinstance(table, dict):
+        raise InputError(f"{where} is {table!r}", remedy=f"make it a table: [{where}]")
+    hints = get_type_hints(cls)
+    for key in table:
+        if key not in hints:
+            kind = f"key {key!r} in [{where}]" if where else f"section [{key}]"
+            raise InputError(
+                f"unknown {kind}{_suggest(key, hints)}", remedy=f"known: {', '.join(hints)}"
+            )
+    values = {}
+    for key, hint in hints.items():
+        name = f"{where}.{key}" if where else key
+        if key not in table:
+            if not where or key != "id":
+                continue
+            raise InputError(f"{name} is missing", remedy="name a model in lockfiles/models.json")
+        values[key] = (
+            _build(hint, table[key], where=name)
+            if dataclasses.is_dataclass(hint)
+            else _typed(table[key], hint, name)
+        )
+    if not where and "model" not in values:
+        raise InputError("section [model] is missing", remedy='add [model] with id = "…"')
+    return cls(**values)
+
+
+def _typed(value: object, hint: type | UnionType, name: str) -> object:
+    """Return ``value`` when it is of the hinted type; an int serves as a float."""
+    if hint == list[str]:
+        good = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    elif hint is float:
+        good = isinstance(value, (int, float)) and not isinstance(value, bool)
+        value = float(value) if good else value  # type: ignore[arg-type]
+    else:
+        good = type(value) is hint
+    if not good:
+        wanted = getattr(hint, "__name__", str(hint))
+        raise InputError(f"{name} is {value!r}", remedy=f"give a value of type {wanted}")
+    return value
+
+
+def _check(config: RunConfig) -> None:
+    """Refuse values that can only fail later."""
+    positive = {
+        "model.max_length": config.model.max_length,
+        "corpus.timeout_seconds": config.corpus.timeout_seconds,
+        "adapter.rank": config.adapter.rank,
+        "train.max_steps": config.train.max_steps,
+        "train.accumulation": config.train.accumulation,
+        "train.validate_every": config.train.validate_every,
+        "train.validation_examples": config.train.validation_examples,
+        "train.patience": config.train.patience,
+        "eval.questions": config.eval.questions,
+        "eval.batch": config.eval.batch,
+        "eval.max_new_tokens": config.eval.max_new_tokens,
+    }
+    for name, value in positive.items():
+        if value < 1:
+            raise InputError(f"{name} is {value}", remedy="give at least 1")
+    if not config.adapter.attention + config.adapter.mlp:
+        raise InputError("adapter names no projection", remedy="set adapter.attention or .mlp")
+    for name, share in (
+        ("dataset.validation_share", config.dataset.validation_share),
+        ("dataset.test_share", config.dataset.test_share),
+    ):
+        if not 0 < share < 0.5:
+            raise InputError(f"{name} is {share}", remedy="give a share between 0 and 0.5")
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,31 @@
+"""Turn a GGUF file into a Hugging Face directory: ``python -m paperlora.pipeline.dequantise GGUF DIR``.
+
+The weights become bfloat16 tensors in one safetensors file; they are quantised anew, to NF4, each
+time they are loaded for training.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def dequantise(gguf: Path, folder: Path) -> None:
+    """Write config, tokenizer and weights of ``gguf`` to ``folder``."""
+    import torch  # noqa: PLC0415 - this module is run as a child of its own
+    from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
+
+    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16)
+    tokenizer = AutoTokenizer.from_pretrained(**source)
+    # transformers reads the GGUF's end token as its begin token; the model's configuration is right.
+    end = tokenizer.convert_ids_to_tokens(model.config.eos_token_id)
+    tokenizer.eos_token = tokenizer.pad_token = end
+    # The GGUF's name for itself says nothing of where the files came from.
+    model.config.name_or_path = ""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    dequantise(Path(sys.argv[1]), Path(sys.argv[2]))

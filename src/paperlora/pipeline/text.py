@@ -1,0 +1,79 @@
+"""Words, sentences and TF-IDF: the text tools that examples, scores and retrieval share."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+STOP_WORDS = frozenset(
+    """a about above after again all also although an and another any are as at be because been before
+    being below between both but by can cannot could did do does doing down during each either every few
+    for from further had has have having he her here hers him his how however i if in into is it its
+    itself just like made make makes many may me might more most much must my neither no nor not now of
+    off on once one only onto or other our out over own per quite rather same several shall she should
+    since so some such than that the their them themselves then there therefore these they this those
+    though through thus to too two three under until up upon us use used uses using very was we well
+    were what when where whereas which while who whose why will with within without would yet you
+    your""".split()
+)
+
+# A full stop after one of these ends no sentence.
+_ABBREVIATIONS = (
+    r"(?<!\bet al\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bcf\.)(?<!\bvs\.)(?<!\bFig\.)(?<!\bFigs\.)(?<!\bEq\.)"
+    r"(?<!\bEqs\.)(?<!\bSec\.)(?<!\bRef\.)(?<!\bTab\.)(?<!\bapprox\.)(?<!\bresp\.)(?<!\bDr\.)(?<!\bNo\.)"
+    r"(?<!\b[A-Z]\.)"
+)
+_END = r"(?:(?<=[.!?])|(?<=[.!?][)”\"]))"
+_BOUNDARY = re.compile(rf"{_END}{_ABBREVIATIONS}\s+(?=[A-Z0-9(“\"])")
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+
+
+def words(text: str) -> list[str]:
+    """Return the lower-case words of ``text``; hyphens and apostrophes inside a word belong to it."""
+    return [match.group().lower() for match in _WORD.finditer(text)]
+
+
+def sentences(text: str) -> list[str]:
+    """Split ``text`` at sentence ends, common abbreviations and initials aside."""
+    return [part for part in _BOUNDARY.split(text.strip()) if part]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TfIdf:
+    """Inverse document frequencies over a collection (Spärck Jones 1972), and cosine similarity."""
+
+    documents: int
+    frequencies: Counter[str]
+    """Number of documents that hold each word."""
+
+    @classmethod
+    def over(cls, texts: Iterable[str]) -> TfIdf:
+        """Count the words of a collection of texts."""
+        frequencies: Counter[str] = Counter()
+        documents = 0
+        for text in texts:
+            documents += 1
+            frequencies.update(set(words(text)))
+        return cls(documents=documents, frequencies=frequencies)
+
+    def idf(self, word: str) -> float:
+        """Return ln((1 + N) / (1 + n)) + 1, so that an unseen word weighs most and none weighs nothing."""
+        return math.log((1 + self.documents) / (1 + self.frequencies[word])) + 1
+
+    def vector(self, text: str) -> dict[str, float]:
+        """Return the unit vector of ``text`` over its content words (empty when it has none)."""
+        counts = Counter(word for word in words(text) if word not in STOP_WORDS)
+        weights = {word: count * self.idf(word) for word, count in sorted(counts.items())}
+        norm = math.sqrt(sum(weight * weight for weight in weights.values()))
+        return {word: weight / norm for word, weight in weights.items()} if norm else {}
+
+    def similarity(self, left: str, right: str) -> float:
+        """Return the cosine of two texts' vectors, 0 to 1."""
+        one, other = self.vector(left), self.vector(right)
+        return sum(weight * other[word] for word, weight in one.items() if word in other)

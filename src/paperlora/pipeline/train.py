@@ -1,0 +1,321 @@
+"""Train the adapter: batch 1, gradients accumulated, early stopping, resumable at every step."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tqdm import tqdm
+
+from paperlora.files import read_json, read_jsonl, sha256_json, write_json, write_jsonl
+from paperlora.pipeline import checkpoint, interrupt, memory, model, weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from paperlora.pipeline.config import RunConfig, TrainConfig
+    from paperlora.pipeline.model import Encoded, Loaded
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """How far training has come; the one thing here that changes, and what a checkpoint keeps."""
+
+    step: int = 0
+    best_step: int = 0
+    best_loss: float = float("inf")
+    stale: int = 0
+    """Validations since the best one."""
+    seconds: float = 0.0
+    """Time spent in training, interruptions left out."""
+    tokens: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def record(self, split: str, loss: float, *, rate: float | None, tokens: int) -> None:
+        """Add a line to ``metrics.jsonl``."""
+        self.rows.append(
+            {
+                "step": self.step,
+                "split": split,
+                "loss": round(loss, 6),
+                "learning_rate": rate,
+                "tokens": tokens,
+                "seconds": round(self.seconds, 3),
+                "memory": memory.now(),
+            }
+        )
+
+    def series(self, split: str) -> list[list[float]]:
+        """Return [[step, loss], …] of one split."""
+        return [[row["step"], row["loss"]] for row in self.rows if row["split"] == split]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """What a training run works with."""
+
+    model: Any
+    device: torch.device
+    optimizer: torch.optim.Optimizer
+    train: list[Encoded]
+    validation: list[Encoded]
+    config: TrainConfig
+    stop: Callable[[], bool]
+
+
+def train(run: Path, config: RunConfig, *, inputs: object, device: str = "auto") -> None:
+    """Train on ``run``'s dataset and write ``metrics.jsonl``, ``adapter/`` and ``train.json``.
+
+    ``inputs`` identifies what is trained on; an interrupted training of the same inputs goes on.
+    Raises ``KeyboardInterrupt`` after SIGINT or SIGTERM, with a checkpoint written.
+    """
+    where = model.device(device)
+    files = weights.obtain(config.model.id)
+    model.prepare(config.train.seed)
+    loaded = model.load(files, config.model, where)
+    with interrupt.deferred() as stop:
+        trainer = _trainer(run, config, loaded, stop)
+        progress, best = _optimise(trainer, run, key=sha256_json(inputs))
+    _save_adapter(run / "adapter", trainer.model, best)
+    write_json(run / "train.json", _summary(trainer, progress, loaded, config))
+    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+
+
+def _trainer(run: Path, config: RunConfig, loaded: Loaded, stop: Callable[[], bool]) -> Trainer:
+    torch.manual_seed(config.train.seed)  # the adapter's first values are random
+    tuned = model.add_adapter(loaded, config.adapter, config.train)
+    parameters = list(checkpoint.trainable(tuned).values())
+    encoded = {
+        split: [
+            model.encode(loaded.tokenizer, row["prompt"], row["answer"], config.model.max_length)
+            for row in read_jsonl(run / "dataset" / f"{split}.jsonl")
+        ]
+        for split in ("train", "validation")
+    }
+    chosen = random.Random(config.train.seed).sample(
+        encoded["validation"], min(config.train.validation_examples, len(encoded["validation"]))
+    )
+    return Trainer(
+        model=tuned,
+        device=loaded.device,
+        optimizer=torch.optim.AdamW(
+            parameters, lr=config.train.learning_rate, weight_decay=config.train.weight_decay
+        ),
+        train=encoded["train"],
+        validation=chosen,
+        config=config.train,
+        stop=stop,
+    )
+
+
+def _optimise(
+    trainer: Trainer, run: Path, *, key: str
+) -> tuple[Progress, dict[str, torch.Tensor]]:
+    """Take steps until the last one or an early stop; return the progress and the best adapter."""
+    path = run / "checkpoints" / "last.safetensors"
+    progress, best = _resume(trainer, path, key)
+    config = trainer.config
+
+    def keep(rng: dict[str, torch.Tensor]) -> None:
+        checkpoint.save(
+            path,
+            model=trainer.model,
+            optimizer=trainer.optimizer,
+            best=best,
+            rng=rng,
+            counters={"key": key, **vars(progress)},
+        )
+
+    if not progress.rows:
+        best = _validate(trainer, progress, best)
+    with tqdm(
+        total=config.max_steps, initial=progress.step, desc="train", unit="step", disable=None
+    ) as bar:
+        while progress.step < config.max_steps and progress.stale < config.patience:
+            rng = checkpoint.random_state()
+            if not _step(trainer, progress):
+                keep(rng)
+                print(
+                    f"stopped after step {progress.step} of {config.max_steps}; "
+                    "run the same command to go on from there",
+                    file=sys.stderr,
+                )
+                raise KeyboardInterrupt
+            bar.update()
+            bar.set_postfix(loss=progress.rows[-1]["loss"])
+            if progress.step % config.validate_every == 0 or progress.step == config.max_steps:
+                best = _validate(trainer, progress, best)
+                keep(checkpoint.random_state())
+                if bar.disable:
+                    _log(progress, config)
+            write_jsonl(run / "metrics.jsonl", progress.rows)
+    return progress, best
+
+
+def _resume(
+    trainer: Trainer, path: Path, key: str
+) -> tuple[Progress, dict[str, torch.Tensor]]:
+    """Return where a checkpoint of the same inputs left off, or the start."""
+    counters = checkpoint.counters(path)
+    if counters is None or counters.pop("key") != key:
+        return Progress(), _weights(trainer.model)
+    best = checkpoint.restore(path, model=trainer.model, optimizer=trainer.optimizer)
+    progress = Progress(**counters)
+    print(f"going on from step {progress.step} of {trainer.config.max_steps}", file=sys.stderr)
+    return progress, best
+
+
+def _step(trainer: Trainer, progress: Progress) -> bool:
+    """Take one optimiser step; return False, with nothing changed, when asked to stop meanwhile.
+
+    The loss is the mean over all answer tokens of the accumulated batch, so an example counts by
+    its tokens whichever micro-batch it falls in.
+    """
+    began = time.perf_counter()
+    config = trainer.config
+    batch = [
+        trainer.train[index]
+        for index in batch_indices(
+            len(trainer.train), progress.step, config.accumulation, config.seed
+        )
+    ]
+    answer_tokens = sum(len(example.answer) for example in batch)
+    rate = learning_rate(progress.step, config)
+    for group in trainer.optimizer.param_groups:
+        group["lr"] = rate
+    trainer.model.train()
+    trainer.optimizer.zero_grad()
+    total = 0.0
+    for example in batch:
+        if trainer.stop():
+            return False
+        loss = model.answer_loss(trainer.model, example, trainer.device) / answer_tokens
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.item()
+    parameters = list(checkpoint.trainable(trainer.model).values())
+    torch.nn.utils.clip_grad_norm_(parameters, config.max_gradient_norm)
+    trainer.optimizer.step()
+    tokens = sum(len(example.prompt) + len(example.answer) for example in batch)
+    progress.step += 1
+    progress.tokens += tokens
+    progress.seconds += time.perf_counter() - began
+    progress.record("train", total, rate=rate, tokens=tokens)
+    return True
+
+
+def _validate(
+    trainer: Trainer, progress: Progress, best: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Measure the validation loss (nats a token); return the best adapter, this one or the old."""
+    began = time.perf_counter()
+    trainer.model.eval()
+    total, tokens = 0.0, 0
+    with torch.inference_mode():
+        for example in trainer.validation:
+            total += model.answer_loss(trainer.model, example, trainer.device).item()
+            tokens += len(example.answer)
+    loss = total / tokens
+    progress.seconds += time.perf_counter() - began
+    progress.record("validation", loss, rate=None, tokens=0)
+    if loss < progress.best_loss:
+        progress.best_loss, progress.best_step, progress.stale = loss, progress.step, 0
+        return _weights(trainer.model)
+    progress.stale += 1
+    return best
+
+
+def batch_indices(size: int, step: int, accumulation: int, seed: int) -> list[int]:
+    """Return the examples of one step: each epoch is a new seeded order, and none is skipped."""
+    indices = []
+    for place in range(step * accumulation, (step + 1) * accumulation):
+        epoch, position = divmod(place, size)
+        order = list(range(size))
+        random.Random(f"{seed}:{epoch}").shuffle(order)
+        indices.append(order[position])
+    return indices
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Return the rate of a step (from 0): linear warm-up, then linear decay towards zero."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    left = (config.max_steps - step) / max(1, config.max_steps - config.warmup_steps)
+    return config.learning_rate * left
+
+
+def _weights(tuned: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401 - peft carries no types
+    return {n: p.detach().cpu().clone() for n, p in checkpoint.trainable(tuned).items()}
+
+
+def _save_adapter(folder: Path, tuned: Any, best: dict[str, torch.Tensor]) -> None:  # noqa: ANN401
+    """Write the best adapter in peft's layout, the same bytes for the same adapter."""
+    for name, parameter in checkpoint.trainable(tuned).items():
+        parameter.data.copy_(best[name])
+    shutil.rmtree(folder, ignore_errors=True)
+    # Not "auto", which asks the hub about the vocabulary.
+    tuned.save_pretrained(folder, save_embedding_layers=False)
+    settings = read_json(folder / "adapter_config.json")
+    # peft keeps the names in a set, whose order changes from process to process.
+    settings["target_modules"] = sorted(settings["target_modules"])
+    write_json(folder / "adapter_config.json", settings)
+
+
+def _log(progress: Progress, config: TrainConfig) -> None:
+    """Say where training stands, for a log that has no progress bar."""
+    train, validation = progress.series("train"), progress.series("validation")
+    left = progress.seconds / progress.step * (config.max_steps - progress.step)
+    print(
+        f"step {progress.step}/{config.max_steps}: loss {train[-1][1]:.3f}, "
+        f"validation {validation[-1][1]:.3f} (best {progress.best_loss:.3f} at step "
+        f"{progress.best_step}), {progress.seconds:.0f} s, at most {left:.0f} s left",
+        file=sys.stderr,
+    )
+
+
+def _summary(
+    trainer: Trainer, progress: Progress, loaded: Loaded, config: RunConfig
+) -> dict[str, Any]:
+    modules = model.adapter_modules(trainer.model, config.adapter)
+    text = loaded.model.config.get_text_config()
+    name = torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else ""
+    return {
+        "model": {
+            "id": loaded.weights.id,
+            "revision_or_sha256": loaded.weights.revision,
+            "licence": loaded.weights.licence,
+            "parameters": model.parameter_count(trainer.model),
+            "trainable": sum(row["parameters"] for row in modules),
+            "quantization": {
+                "method": "nf4",
+                "double": True,
+                "block": model.NF4_BLOCK,
+                "compute_dtype": str(loaded.compute_dtype).removeprefix("torch."),
+            },
+            "device": f"{loaded.device.type}:{name}" if name else loaded.device.type,
+            "hidden_size": text.hidden_size,
+            "layers": text.num_hidden_layers,
+        },
+        "adapter": {
+            "rank": config.adapter.rank,
+            "alpha": config.adapter.alpha,
+            "dropout": config.adapter.dropout,
+            "modules": modules,
+        },
+        "train": {
+            "steps": progress.step,
+            "max_steps": config.train.max_steps,
+            "stopped_early": progress.step < config.train.max_steps,
+            "best_step": progress.best_step,
+            "loss": progress.series("train"),
+            "validation_loss": progress.series("validation"),
+            "seconds": round(progress.seconds, 3),
+            "tokens_per_second": round(progress.tokens / progress.seconds, 1),
+            "peak_memory": {**memory.peak(), "gpu_load_bytes": loaded.load_gpu_bytes},
+        },
+    }

@@ -1,0 +1,34 @@
+import pytest
+
+from paperlora.files import write_json
+from paperlora.pipeline import stamp
+
+
+@pytest.fixture
+def run(tmp_path):
+    write_json(tmp_path / "out" / "a.json", {"a": 1})
+    write_json(tmp_path / "b.json", {"b": 1})
+    stamp.write(tmp_path, "work", {"seed": 0}, [tmp_path / "out", tmp_path / "b.json"])
+    return tmp_path
+
+
+def test_unchanged_work_is_fresh(run):
+    assert stamp.fresh(run, "work", {"seed": 0})
+
+
+def test_other_inputs_are_not(run):
+    assert not stamp.fresh(run, "work", {"seed": 1})
+    assert not stamp.fresh(run, "other", {"seed": 0})
+
+
+@pytest.mark.parametrize("file", ["out/a.json", "b.json"])
+def test_a_changed_or_missing_output_is_not(run, file):
+    (run / file).write_text("{}")
+    assert not stamp.fresh(run, "work", {"seed": 0})
+    (run / file).unlink()
+    assert not stamp.fresh(run, "work", {"seed": 0})
+
+
+def test_cleared_work_is_not(run):
+    stamp.clear(run, "work")
+    assert not stamp.fresh(run, "work", {"seed": 0})

