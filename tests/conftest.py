@@ -10,9 +10,44 @@ import pytest
 
 from paperlora.files import write_json, write_jsonl
 
-NOUNS = "adapter glacier dose camera layer forcing trial pixel rank budget carrier lens".split()
-VERBS = "raises lowers bounds measures predicts explains follows limits scales moves".split()
-ADJECTIVES = "frozen warm small linear global local sparse dense early late".split()
+NOUNS = [
+    "adapter",
+    "glacier",
+    "dose",
+    "camera",
+    "layer",
+    "forcing",
+    "trial",
+    "pixel",
+    "rank",
+    "budget",
+    "carrier",
+    "lens",
+]
+VERBS = [
+    "raises",
+    "lowers",
+    "bounds",
+    "measures",
+    "predicts",
+    "explains",
+    "follows",
+    "limits",
+    "scales",
+    "moves",
+]
+ADJECTIVES = [
+    "frozen",
+    "warm",
+    "small",
+    "linear",
+    "global",
+    "local",
+    "sparse",
+    "dense",
+    "early",
+    "late",
+]
 
 
 def sentence(rng: random.Random) -> str:

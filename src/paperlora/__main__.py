@@ -67,7 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(
-        name: str, action: Callable[[argparse.Namespace], None], text: str, *parents: Any
+        name: str,
+        action: Callable[[argparse.Namespace], None],
+        text: str,
+        *parents: argparse.ArgumentParser,
     ) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text, parents=[common, *parents])
         added.set_defaults(action=action, command=name)
@@ -88,7 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     infer.add_argument("--max-new-tokens", type=int, default=120, help="longest answer (120)")
     infer.add_argument("--no-context", action="store_true", help="give the model no passage")
     fetch = command("fetch", _fetch, "download a list of papers to a folder")
-    fetch.add_argument("--list", type=Path, dest="papers_list", help="JSON list of papers")
+    fetch.add_argument(
+        "--list", type=Path, dest="papers_list", required=True, help="JSON list of papers"
+    )
     fetch.add_argument("--to", type=Path, default=Path("papers"), help="folder (papers)")
     fetch.add_argument("--record", action="store_true", help="write new hashes into the list")
     compare = command("compare", _compare, "say whether two runs gave the same results")
@@ -107,14 +112,18 @@ def _environment_commands(command: Callable[..., argparse.ArgumentParser]) -> No
 
 def _run_options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
-    options.add_argument("--run", help="name of the run, or its folder (default: the config's name)")
+    options.add_argument(
+        "--run", help="name of the run, or its folder (default: the config's name)"
+    )
     options.add_argument("--config", help="demo, tiny, paper or a TOML file (default: demo)")
     options.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. train.max_steps=10"
     )
     options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     options.add_argument(
-        "--unverified", action="store_true", help="go on in an environment that differs from its lock"
+        "--unverified",
+        action="store_true",
+        help="go on in an environment that differs from its lock",
     )
     return options
 

@@ -11,10 +11,10 @@ TFIDF = TfIdf.over(["the ice melts", "the sea rises", "the dose falls"])
 
 def test_rouge_l_by_hand():
     # "police the gunman" keeps "police gunman" of "police kill the gunman": 2·3 / (4 + 3)
-    assert metric.rouge_l("police kill the gunman".split(), "police the gunman".split()) == (
+    assert metric.rouge_l(["police", "kill", "the", "gunman"], ["police", "the", "gunman"]) == (
         pytest.approx(6 / 7)
     )
-    assert metric.rouge_l("a b c".split(), "c b a".split()) == pytest.approx(1 / 3)
+    assert metric.rouge_l(["a", "b", "c"], ["c", "b", "a"]) == pytest.approx(1 / 3)
     assert metric.rouge_l([], ["a"]) == 0
     assert metric.rouge_l(["a"], []) == 0
 

@@ -42,7 +42,9 @@ def assert_same(one, other):
 def test_linear_weights_are_nf4_and_altup_is_not():
     base, _ = loaded()
     kinds = {name: type(module) for name, module in base.model.named_modules()}
-    four_bit = {name for name, kind in kinds.items() if issubclass(kind, bitsandbytes.nn.Linear4bit)}
+    four_bit = {
+        name for name, kind in kinds.items() if issubclass(kind, bitsandbytes.nn.Linear4bit)
+    }
     assert any(name.endswith("up_proj.base_layer") for name in four_bit)
     assert not [n for n in four_bit if "prediction_coefs" in n or "correction_coefs" in n]
     weight = base.model.model.layers[0].mlp.up_proj.base_layer.weight

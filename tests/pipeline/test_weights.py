@@ -1,6 +1,9 @@
 import hashlib
+import os
+import sys
 import zipfile
 
+import hub
 import pytest
 
 from paperlora import process
@@ -123,3 +126,49 @@ def test_every_listed_model_is_pinned_and_licensed():
         assert entry["licence"], name
         pinned = {"wheel": "wheel_sha256", "hub": "revision", "random": "seed"}[entry["kind"]]
         assert pinned in entry, name
+
+
+def from_hub(tmp_path, endpoint):
+    """Obtain a hub model in a process of its own: the hub's address is read once, at import."""
+    code = (
+        "import sys\n"
+        "from paperlora.errors import PaperloraError\n"
+        "from paperlora.pipeline import weights\n"
+        "try:\n    found = weights.obtain('gemma-3n-e4b-it')\n"
+        "except PaperloraError as error:\n    print(error); sys.exit(error.code)\n"
+        "print(found.id, found.revision, *sorted(p.name for p in found.directory.iterdir()))"
+    )
+    environment = os.environ | {
+        "HF_ENDPOINT": endpoint,
+        "HF_HUB_OFFLINE": "0",
+        "HF_HOME": str(tmp_path / "hub"),
+        "HF_HUB_DISABLE_XET": "1",
+    }
+    done = process.run([sys.executable, "-c", code], environment=environment, timeout=120)
+    return done.code, done.stdout.decode()
+
+
+def test_a_hub_model_is_fetched_without_code_or_pickles_and_named_by_its_commit(tmp_path):
+    folder = tmp_path / "served"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors", "pytorch_model.bin", "modeling.py"):
+        (folder / name).write_text("{}")
+    with hub.serve("google/gemma-3n-E4B-it", folder) as endpoint:
+        code, out = from_hub(tmp_path, endpoint)
+    assert (code, out) == (
+        0, f"google/gemma-3n-E4B-it {hub.COMMIT} config.json model.safetensors\n",
+    )  # fmt: skip
+
+
+def test_a_gated_model_says_how_to_get_access(tmp_path):
+    with hub.serve("google/gemma-3n-E4B-it", None) as endpoint:
+        code, out = from_hub(tmp_path, endpoint)
+    assert code == 2
+    assert "gated" in out
+    assert "HF_TOKEN" in out
+
+
+def test_a_hub_out_of_reach_is_a_network_error(tmp_path):
+    code, out = from_hub(tmp_path, "http://127.0.0.1:9")
+    assert code == 4, out
+    assert "was not fetched" in out

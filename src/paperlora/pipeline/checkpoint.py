@@ -73,7 +73,7 @@ def counters(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
             return dict(json.loads(file.metadata()["counters"]))
     except (SafetensorError, KeyError, TypeError, ValueError):
         raise DataError(
@@ -88,7 +88,7 @@ def restore(
     optimizer: torch.optim.Optimizer,
 ) -> dict[str, torch.Tensor]:
     """Put adapter, optimiser and random generators back; return the best adapter so far."""
-    with safe_open(path, framework="pt") as file:
+    with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
         stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     for name, parameter in trainable(model).items():
         parameter.data.copy_(stored[f"now/{name}"])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paperlora import __version__
-from paperlora.errors import DataError, InputError
+from paperlora.errors import InputError
 from paperlora.files import ROOT, read_json, sha256_file, write_json, write_text
 from paperlora.pipeline import config as configuration
 from paperlora.pipeline import stamp, weights
@@ -58,7 +58,8 @@ def opened(job: Job) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError(
-                f"{job.run} is in use by another process", remedy="wait for it, or name another --run"
+                f"{job.run} is in use by another process",
+                remedy="wait for it, or name another --run",
             ) from None
         write_text(job.run / "config.toml", configuration.to_toml(job.config))
         yield
@@ -97,10 +98,13 @@ def _parse(job: Job) -> None:
     from paperlora.pipeline import papers, parse  # noqa: PLC0415 - only the command that runs pays
 
     folder = papers_folder(job.config)
-    known = [asdict(paper) for paper in papers.read(PAPERS_LIST)] if PAPERS_LIST.exists() else []
+    shipped = job.config.corpus.papers == "shipped"
+    listing = PAPERS_LIST if shipped else folder / papers.LIST_NAME
+    listed = papers.read(listing) if listing.is_file() else []
+    known = [{**asdict(paper), "file": paper.file_name} for paper in listed]
     inputs = {
         "version": __version__,
-        "papers": {pdf.name: sha256_file(pdf) for pdf in sorted(folder.glob("*.pdf"))},
+        "papers": {pdf.name: _digest(pdf) for pdf in parse.list_papers(folder)},
         "known": known,
         "limits": [job.config.corpus.timeout_seconds, job.config.corpus.memory_mib],
     }
@@ -109,8 +113,22 @@ def _parse(job: Job) -> None:
         "parse",
         inputs,
         ["documents.jsonl", "parse.json"],
-        lambda: parse.command(folder, job.run, known=known, config=job.config.corpus),
+        lambda: parse.parse(
+            folder,
+            job.run / "documents.jsonl",
+            job.run / "parse.json",
+            known=known,
+            timeout_seconds=job.config.corpus.timeout_seconds,
+            memory_bytes=job.config.corpus.memory_mib * 2**20,
+        ),
     )
+
+
+def _digest(pdf: Path) -> str:
+    try:
+        return sha256_file(pdf)
+    except OSError:
+        return "unreadable"  # `parse` rejects it with the reason; the other papers go on
 
 
 def _dataset(job: Job) -> None:
@@ -138,7 +156,7 @@ def _dataset(job: Job) -> None:
 def _model_inputs(job: Job) -> dict[str, Any]:
     return {
         "version": __version__,
-        "model": weights.identity(job.config.model.id),
+        "model": weights.pin(job.config.model.id),
         "model_config": asdict(job.config.model),
         **job.arithmetic,
     }
@@ -189,19 +207,17 @@ def _eval(job: Job) -> None:
     _once(job, "eval", inputs, ["eval.json", "predictions.jsonl"], action)
 
 
-_REPORT_INPUTS = ("config.toml", "environment.json", "documents.jsonl", "parse.json", "train.json")
-
-
 def _report(job: Job) -> None:
     from paperlora.pipeline import report  # noqa: PLC0415
 
-    names = [*_REPORT_INPUTS, "metrics.jsonl", "eval.json", "dataset/dataset.json"]
-    for name in names:
-        if not (job.run / name).is_file():
-            raise DataError(f"{job.run / name} is missing", remedy="run `eval` first")
+    names = sorted(report.INPUTS)
     inputs = {
         "version": __version__,
-        **{name: sha256_file(job.run / name) for name in names if name != "environment.json"},
+        "files": {
+            name: sha256_file(job.run / name)
+            for name in names
+            if name != "environment.json" and (job.run / name).is_file()
+        },
         "environment": job.environment["fingerprint"],
         "findings": job.environment["findings"],
     }

@@ -8,7 +8,6 @@ import json
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from paperlora.errors import InputError
@@ -197,7 +196,7 @@ def _build(cls: Any, table: Any, *, where: str) -> Any:  # noqa: ANN401 - one wa
     return cls(**values)
 
 
-def _typed(value: object, hint: type | UnionType, name: str) -> object:
+def _typed(value: object, hint: type, name: str) -> object:
     """Return ``value`` when it is of the hinted type; an int serves as a float."""
     if hint == list[str]:
         good = isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -236,7 +236,9 @@ def key_term(sentence: str, others: str, tfidf: TfIdf) -> str:
 def _prose(sentence: str, limit: int) -> bool:
     """Say whether a sentence is whole and mostly words: no debris of a formula, table or heading."""
     tokens = sentence.split()
-    plain = sum(bool(re.fullmatch(r"[(“\"]?[A-Za-z’'-]{2,}[.,;:?!)”\"]*", token)) for token in tokens)
+    plain = sum(
+        bool(re.fullmatch(r"[(“\"]?[A-Za-z’'-]{2,}[.,;:?!)”\"]*", token)) for token in tokens
+    )
     return (
         8 <= len(words(sentence)) <= limit
         and sentence[0].isupper()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -119,8 +120,6 @@ def end_tokens(loaded: Loaded) -> list[int]:
 
 def _without(tuned: Any, name: str) -> AbstractContextManager[None]:  # noqa: ANN401
     """Return a context in which the base model answers, or the tuned one."""
-    from contextlib import nullcontext  # noqa: PLC0415
-
     return tuned.disable_adapter() if name == "base" else nullcontext()
 
 

@@ -70,10 +70,11 @@ def run(list_path: Path, to: Path, *, record: bool = False) -> FetchResult:
     for name, digest in result.hashes.items():
         print(digest, f"{to / name}.pdf", "fetched" if name in result.fetched else "present")
     unknown = [p.name for p in papers if p.sha256 is None and p.name in result.hashes]
+    known = [replace(p, sha256=p.sha256 or result.hashes.get(p.name)) for p in papers]
+    # Beside the PDFs, where `parse` finds titles, fields and hashes.
+    paper_list.write(to / paper_list.LIST_NAME, known)
     if unknown and record:
-        paper_list.write(
-            list_path, [replace(p, sha256=p.sha256 or result.hashes.get(p.name)) for p in papers]
-        )
+        paper_list.write(list_path, known)
         _log(f"recorded in {list_path}: the hashes of {', '.join(unknown)}")
     elif unknown:
         _log(f"{list_path} lacks the hashes of {', '.join(unknown)}; --record writes them into it")

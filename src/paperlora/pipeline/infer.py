@@ -73,9 +73,7 @@ def answer(session: Session, question: str, *, max_new_tokens: int, context: boo
             file=sys.stderr,
         )
         prompt = question_prompt(passage.title, passage.section, passage.text, question)
-    ids = model.encode(
-        session.loaded.tokenizer, prompt, "", session.config.model.max_length
-    ).prompt
+    ids = model.encode(session.loaded.tokenizer, prompt, "", session.config.model.max_length).prompt
     tokens = torch.tensor([ids], device=session.loaded.device)
     streamer = TextStreamer(session.loaded.tokenizer, skip_prompt=True, skip_special_tokens=True)
     with torch.inference_mode():

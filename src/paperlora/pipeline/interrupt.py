@@ -19,7 +19,7 @@ def deferred() -> Iterator[Callable[[], bool]]:
     """
     came = False
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def note(_number: int, _frame: FrameType | None) -> None:
         nonlocal came
         if came:
             raise KeyboardInterrupt

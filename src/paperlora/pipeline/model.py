@@ -71,7 +71,9 @@ def device(choice: str) -> torch.device:
     Raises ``InputError`` when CUDA is asked for and absent.
     """
     if choice == "cuda" and not torch.cuda.is_available():
-        raise InputError("no CUDA device is usable", remedy="run with --device cpu, or see `doctor`")
+        raise InputError(
+            "no CUDA device is usable", remedy="run with --device cpu, or see `doctor`"
+        )
     if choice == "auto":
         choice = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(choice)
@@ -245,8 +247,8 @@ def _compute_dtype(name: str, where: torch.device) -> torch.dtype:
         # A T4 emulates bfloat16, and float16 overflows in Gemma 3n: float32 is what remains.
         native = where.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if native else torch.float32
-    chosen = getattr(torch, name, None)
-    if chosen not in (torch.bfloat16, torch.float16, torch.float32):
+    chosen: torch.dtype | None = getattr(torch, name, None)
+    if chosen is None or chosen not in (torch.bfloat16, torch.float16, torch.float32):
         raise InputError(
             f"model.compute_dtype is {name!r}", remedy="give auto, float32, bfloat16 or float16"
         )

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_NAME = 100
+LIST_NAME = "papers.json"
+"""The list's file name, in `lockfiles` and in a folder of fetched papers."""
 # https://info.arxiv.org/help/arxiv_identifier.html: since April 2007, and before
 ARXIV = re.compile(r"\d{4}\.\d{4,5}(v[1-9]\d*)?|[a-z-]+(\.[A-Z]{2})?/\d{7}(v[1-9]\d*)?", re.ASCII)
 SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-STOP_WORDS = frozenset(
-    """a about above after again all also although an and another any are as at be because been before
-    being below between both but by can cannot could did do does doing down during each either every few
-    for from further had has have having he her here hers him his how however i if in into is it its
-    itself just like made make makes many may me might more most much must my neither no nor not now of
-    off on once one only onto or other our out over own per quite rather same several shall she should
-    since so some such than that the their them themselves then there therefore these they this those
-    though through thus to too two three under until up upon us use used uses using very was we well
-    were what when where whereas which while who whose why will with within without would yet you
-    your""".split()
-)
+_STOP_WORDS = """
+about above after again all also although an and another any are as at be because been before being
+below between both but by can cannot could did do does doing down during each either every few for
+from further had has have having he her here hers him his how however if in into is it its itself
+just like made make makes many may me might more most much must my neither no nor not now of off on
+once one only onto or other our out over own per quite rather same several shall she should since so
+some such than that the their them themselves then there therefore these they this those though
+through thus to too two three under until up upon us use used uses using very was we well were what
+when where whereas which while who whose why will with within without would yet you your a i
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 
 # A full stop after one of these ends no sentence.
 _ABBREVIATIONS = (

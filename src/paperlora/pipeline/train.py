@@ -6,7 +6,7 @@ import random
 import shutil
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from paperlora.files import read_json, read_jsonl, sha256_json, write_json, write_jsonl
 from paperlora.pipeline import checkpoint, interrupt, memory, model, weights
+from paperlora.pipeline.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,39 +22,6 @@ if TYPE_CHECKING:
 
     from paperlora.pipeline.config import RunConfig, TrainConfig
     from paperlora.pipeline.model import Encoded, Loaded
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """How far training has come; the one thing here that changes, and what a checkpoint keeps."""
-
-    step: int = 0
-    best_step: int = 0
-    best_loss: float = float("inf")
-    stale: int = 0
-    """Validations since the best one."""
-    seconds: float = 0.0
-    """Time spent in training, interruptions left out."""
-    tokens: int = 0
-    rows: list[dict[str, Any]] = field(default_factory=list)
-
-    def record(self, split: str, loss: float, *, rate: float | None, tokens: int) -> None:
-        """Add a line to ``metrics.jsonl``."""
-        self.rows.append(
-            {
-                "step": self.step,
-                "split": split,
-                "loss": round(loss, 6),
-                "learning_rate": rate,
-                "tokens": tokens,
-                "seconds": round(self.seconds, 3),
-                "memory": memory.now(),
-            }
-        )
-
-    def series(self, split: str) -> list[list[float]]:
-        """Return [[step, loss], …] of one split."""
-        return [[row["step"], row["loss"]] for row in self.rows if row["split"] == split]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +82,7 @@ def _trainer(run: Path, config: RunConfig, loaded: Loaded, stop: Callable[[], bo
     )
 
 
-def _optimise(
-    trainer: Trainer, run: Path, *, key: str
-) -> tuple[Progress, dict[str, torch.Tensor]]:
+def _optimise(trainer: Trainer, run: Path, *, key: str) -> tuple[Progress, dict[str, torch.Tensor]]:
     """Take steps until the last one or an early stop; return the progress and the best adapter."""
     path = run / "checkpoints" / "last.safetensors"
     progress, best = _resume(trainer, path, key)
@@ -153,14 +119,12 @@ def _optimise(
                 best = _validate(trainer, progress, best)
                 keep(checkpoint.random_state())
                 if bar.disable:
-                    _log(progress, config)
+                    progress.log(config.max_steps)
             write_jsonl(run / "metrics.jsonl", progress.rows)
     return progress, best
 
 
-def _resume(
-    trainer: Trainer, path: Path, key: str
-) -> tuple[Progress, dict[str, torch.Tensor]]:
+def _resume(trainer: Trainer, path: Path, key: str) -> tuple[Progress, dict[str, torch.Tensor]]:
     """Return where a checkpoint of the same inputs left off, or the start."""
     counters = checkpoint.counters(path)
     if counters is None or counters.pop("key") != key:
@@ -266,18 +230,6 @@ def _save_adapter(folder: Path, tuned: Any, best: dict[str, torch.Tensor]) -> No
     write_json(folder / "adapter_config.json", settings)
 
 
-def _log(progress: Progress, config: TrainConfig) -> None:
-    """Say where training stands, for a log that has no progress bar."""
-    train, validation = progress.series("train"), progress.series("validation")
-    left = progress.seconds / progress.step * (config.max_steps - progress.step)
-    print(
-        f"step {progress.step}/{config.max_steps}: loss {train[-1][1]:.3f}, "
-        f"validation {validation[-1][1]:.3f} (best {progress.best_loss:.3f} at step "
-        f"{progress.best_step}), {progress.seconds:.0f} s, at most {left:.0f} s left",
-        file=sys.stderr,
-    )
-
-
 def _summary(
     trainer: Trainer, progress: Progress, loaded: Loaded, config: RunConfig
 ) -> dict[str, Any]:
@@ -289,6 +241,7 @@ def _summary(
             "id": loaded.weights.id,
             "revision_or_sha256": loaded.weights.revision,
             "licence": loaded.weights.licence,
+            "repository": loaded.weights.repository,
             "parameters": model.parameter_count(trainer.model),
             "trainable": sum(row["parameters"] for row in modules),
             "quantization": {

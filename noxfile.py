@@ -1,0 +1,163 @@
+"""The program as a list of named steps: `nox -s train eval`, or `env/nox` where there is no nox.
+
+Every pipeline session runs in the one locked environment, `.envs/cuda`, which `env/install.sh`
+makes on first use and which all of them share. What stands after `--` goes to the command. Runs on
+any Python that nox runs on, with nothing else installed.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).resolve().parent
+TARGET = "cuda"
+PYTHON = ROOT / ".envs" / TARGET / "bin/python"
+LINT = ROOT / ".envs/lint"
+INTERRUPT_SECONDS = 20
+# The environment's own Python and packages are used, whatever the caller's shell was set up for.
+DROPPED = ("PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
+
+nox.options.sessions = ["tests"]
+nox.options.default_venv_backend = "none"
+
+
+def call(*command: object, **environment: str) -> None:
+    """Run a command in the checkout, and leave with its own exit code unless that is 0.
+
+    Nox turns every failure into 1; the codes of this project mean something (3: environment not
+    verified, 4: network, 130: interrupted), so they are handed through with SystemExit.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name not in DROPPED}
+    words = [str(word) for word in command]
+    sys.stdout.flush()
+    child = subprocess.Popen(words, cwd=ROOT, env={**inherited, **environment})
+    try:
+        code = child.wait()
+    except KeyboardInterrupt:
+        # Ctrl-C reached the child too: it puts its things away and says so itself.
+        try:
+            child.wait(timeout=INTERRUPT_SECONDS)
+        except (KeyboardInterrupt, subprocess.TimeoutExpired):
+            child.kill()
+        raise SystemExit(130) from None
+    if code:
+        raise SystemExit(128 - code if code < 0 else code)
+
+
+def bootstrap(question: str) -> str:
+    """Ask env/bootstrap.py for the folder of the `tools`, or for a supported `python`."""
+    known = os.environ.get("PAPERLORA_TOOLS")
+    if known and question == "tools":
+        return known
+    command = [sys.executable, "-I", str(ROOT / "env/bootstrap.py"), question]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    return done.stdout.strip()
+
+
+def environment(*arguments: str) -> None:
+    """Make or complete the environment."""
+    install = ROOT / "env/install.sh"
+    call("bash", install, "--target", TARGET, *arguments, PAPERLORA_TOOLS=bootstrap("tools"))
+
+
+def paperlora(session: nox.Session, command: str) -> None:
+    """Run one command of the command line in the locked environment.
+
+    The environment is made when it is not there. One that was made and then changed is not mended
+    behind its user's back: the command verifies it, names what differs and refuses.
+    """
+    environment("--unless-stamped")
+    call(PYTHON, "-m", "paperlora", command, *session.posargs, PYTHONPATH=str(ROOT / "src"))
+
+
+@nox.session
+def fetch(session: nox.Session) -> None:
+    """Download the papers of a list."""
+    paperlora(session, "fetch")
+
+
+@nox.session
+def parse(session: nox.Session) -> None:
+    """Turn papers into documents."""
+    paperlora(session, "parse")
+
+
+@nox.session
+def dataset(session: nox.Session) -> None:
+    """Turn documents into examples."""
+    paperlora(session, "dataset")
+
+
+@nox.session
+def train(session: nox.Session) -> None:
+    """Fine-tune the model on the papers; does first what it needs."""
+    paperlora(session, "train")
+
+
+@nox.session(name="eval")
+def evaluate(session: nox.Session) -> None:
+    """Measure the base and the tuned model, and write the report."""
+    paperlora(session, "eval")
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """Draw the report of a run again."""
+    paperlora(session, "report")
+
+
+@nox.session
+def infer(session: nox.Session) -> None:
+    """Answer a question with the tuned model."""
+    paperlora(session, "infer")
+
+
+@nox.session
+def verify(session: nox.Session) -> None:
+    """Compare the environment with its lock."""
+    paperlora(session, "verify")
+
+
+@nox.session
+def install(session: nox.Session) -> None:
+    """Make, complete or repair the environment."""
+    environment(*session.posargs)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Resolve again what env/*.toml asks for and rewrite lockfiles/."""
+    tools = bootstrap("tools")
+    # Any supported Python will do: the lock comes before the environment.
+    command = [bootstrap("python"), "-m", "paperlora", "lock", *session.posargs]
+    call(*command, PYTHONPATH=str(ROOT / "src"), PAPERLORA_TOOLS=tools)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; those that need minutes, a GPU or an image are left out."""
+    environment("--unless-stamped")
+    call(PYTHON, "-m", "pytest", *session.posargs, PYTHONPATH=str(ROOT / "src"))
+
+
+@nox.session
+def lint(_session: nox.Session) -> None:
+    """Check style, types, shell scripts and workflows."""
+    environment("--unless-stamped")
+    run = LINT / "bin"
+    uv = Path(bootstrap("tools")) / "uv"
+    call(uv, "venv", "--quiet", "--no-project", "--allow-existing", "--python", PYTHON, LINT)
+    hashed = ("--require-hashes", "--only-binary", ":all:")
+    call(uv, "pip", "sync", "--quiet", "--python", run / "python", *hashed, "lockfiles/lint.txt")
+    call(run / "ruff", "check")
+    call(run / "ruff", "format", "--check")
+    # The packages' own types come from the environment, nox's from where nox runs.
+    call(run / "mypy", "--python-executable", PYTHON, "src", "tests")
+    call(run / "mypy", "--python-executable", sys.executable, "noxfile.py", "env/bootstrap.py")
+    call(run / "shellcheck", "env/nox", "env/install.sh", ".ci/run")
+    call(run / "zizmor", "--offline", "--quiet", ".github")

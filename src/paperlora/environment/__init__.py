@@ -1,0 +1,1 @@
+"""What an environment should hold, what it holds, and whether the two agree."""

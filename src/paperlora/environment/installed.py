@@ -1,0 +1,76 @@
+"""What an interpreter holds: read from its ``*.dist-info`` folders, without importing anything.
+
+Equal to ``importlib.metadata`` for names and versions, at a fraction of its time.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_FIELDS = re.compile(rb"^(Name|Version):[ \t]*(\S+)", re.MULTILINE)
+# Name and version stand in the first lines of METADATA; long descriptions need not be read.
+_HEAD_BYTES = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """One installed package; ``folder`` is its ``*.dist-info``."""
+
+    name: str
+    version: str
+    folder: Path
+
+
+def normalised(name: str) -> str:
+    """Return a package name as locks write it (PyPA's name normalisation)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def site_folders() -> list[Path]:
+    """Return the folders from which this interpreter imports installed packages."""
+    ends = ("site-packages", "dist-packages")
+    return [Path(entry) for entry in sys.path if entry.rstrip("/").endswith(ends)]
+
+
+def distributions(folders: Iterable[Path] | None = None) -> list[Distribution]:
+    """Return everything installed in ``folders`` (this interpreter's own by default), by name.
+
+    A folder whose METADATA is missing or says nothing is listed with the version ``""``.
+    """
+    found = [
+        _distribution(entry)
+        for folder in (site_folders() if folders is None else folders)
+        for entry in folder.glob("*.dist-info")
+    ]
+    return sorted(found, key=lambda one: (one.name, one.version))
+
+
+def _distribution(folder: Path) -> Distribution:
+    try:
+        with (folder / "METADATA").open("rb") as file:
+            fields = dict(reversed(_FIELDS.findall(file.read(_HEAD_BYTES))))
+    except OSError:
+        fields = {}
+    name = fields.get(b"Name", folder.name.split("-")[0].encode()).decode()
+    return Distribution(
+        name=normalised(name), version=fields.get(b"Version", b"").decode(), folder=folder
+    )
+
+
+def missing_files(distribution: Distribution) -> list[str]:
+    """Return the files of its RECORD that are not there; ``RECORD`` itself when it is missing."""
+    try:
+        with (distribution.folder / "RECORD").open(encoding="utf-8", newline="") as file:
+            names = [row[0] for row in csv.reader(file) if row]
+    except OSError:
+        return ["RECORD"]
+    site = distribution.folder.parent
+    return [name for name in names if not (site / name).exists()]

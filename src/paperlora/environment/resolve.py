@@ -1,0 +1,219 @@
+"""Resolving: one resolution per target with uv, cut into one slice per stage.
+
+All stages are resolved in one go. Then the stages 1..k are compiled with that resolution as
+constraints, for each k, and what k adds to k - 1 is slice k: so no slice needs a later one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paperlora.environment import target as targets
+from paperlora.environment.lock import (
+    GENERATED,
+    Lock,
+    Package,
+    Slice,
+    Wheel,
+    lock_text,
+    slice_text,
+    text_digest,
+    write_generated,
+)
+from paperlora.errors import InputError, NetworkError
+from paperlora.files import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from paperlora.environment.target import Target, Toolset
+
+_SYSTEMS = {"x86_64-manylinux": "sys_platform == 'linux' and platform_machine == 'x86_64'"}
+_OPTIONS = ("--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--only-binary=:all:")
+
+
+def uv() -> str:
+    """Return the path of the pinned uv, which ``env/bootstrap.py`` installs when it is missing."""
+    folder = os.environ.get("PAPERLORA_TOOLS")
+    if not folder:
+        command = [sys.executable, str(ROOT / "env/bootstrap.py"), "tools"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            raise InputError("the tool environment could not be made", remedy="see the line above")
+        folder = done.stdout.strip()
+    return str(Path(folder) / "uv")
+
+
+def _compile(folder: Path, requirements: Sequence[str], *options: str) -> str:
+    """Run ``uv pip compile`` in ``folder`` and return what it prints.
+
+    uv's own configuration (indexes, certificates) stays in force: it is the user's.
+    """
+    source = folder / "requirements.in"
+    source.write_text("\n".join(requirements) + "\n", encoding="utf-8")
+    command = [uv(), "--directory", str(folder), "pip", "compile", *_OPTIONS, *options, source.name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return done.stdout
+    reason = " ".join(done.stderr.split())
+    if re.search(r"error sending request|failed to fetch|dns|timed out", reason, re.IGNORECASE):
+        raise NetworkError(f"uv cannot reach the package index: {reason}", remedy="try again")
+    raise InputError(f"uv finds no resolution: {reason}", remedy="change env/stages.toml")
+
+
+def constraints(target: Target) -> list[str]:
+    """Return the runtime's versions as constraints, but for packages that a stage pins itself."""
+    own = {r.name for stage in target.stages for r in stage.requirements if r.version}
+    # Of 2.10.0+cu128 the index has 2.10.0, which carries the same CUDA libraries.
+    versions = {name: version.split("+")[0] for name, version in target.runtime.packages.items()}
+    return [f"{name}=={version}" for name, version in versions.items() if name not in own]
+
+
+def _pins(text: str) -> dict[str, list[str]]:
+    """Return name → lines (pin and marker) of uv's requirements output without hashes."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        found.setdefault(line.split("==")[0], []).append(line)
+    return found
+
+
+def _wheels(folder: Path, target: Target, pins: Sequence[str]) -> list[Package]:
+    """Ask uv, for each Python of the target, which of the pins apply and by which files."""
+    merged: dict[tuple[str, str], tuple[list[str], dict[str, Wheel]]] = {}
+    for python in sorted(target.python):
+        options = ("--python-version", python, "--python-platform", target.platform)
+        cutoff = ("--exclude-newer", target.cutoff, "--format", "pylock.toml", "--no-deps")
+        document = tomllib.loads(_compile(folder, pins, *options, *cutoff))
+        for row in document["packages"]:
+            versions, wheels = merged.setdefault((row["name"], row["version"]), ([], {}))
+            versions.append(python)
+            for wheel in row["wheels"]:
+                file = wheel.get("name") or wheel["url"].rsplit("/", 1)[1]
+                digest = wheel["hashes"]["sha256"]
+                wheels[file] = Wheel(file=file, sha256=digest, size=wheel["size"])
+    return [
+        Package(
+            name=name,
+            version=version,
+            python=tuple(versions),
+            wheels=tuple(wheel for _, wheel in sorted(wheels.items())),
+        )
+        for (name, version), (versions, wheels) in sorted(merged.items())
+    ]
+
+
+def _stage_of(
+    folder: Path, target: Target, pins: Sequence[str], options: Sequence[str]
+) -> dict[str, str]:
+    """Return name → the first stage that needs the package, by cumulative compilation."""
+    (folder / "constraints.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
+    wanted: list[str] = []
+    first: dict[str, str] = {}
+    for stage in target.stages:
+        wanted += [str(requirement) for requirement in stage.requirements]
+        for name in _pins(_compile(folder, wanted, *options)):
+            first.setdefault(name, stage.name)
+    return first
+
+
+def resolve(target: Target) -> tuple[Lock, dict[str, str]]:
+    """Resolve one target and return its lock with the text of each slice by file name.
+
+    Raises ``InputError`` when nothing satisfies the requirements or the runtime's facts are
+    incomplete, ``NetworkError`` when the index cannot be reached.
+    """
+    system = _SYSTEMS[target.platform.split("_2_")[0]]
+    oldest = min(target.python, key=lambda version: int(version.split(".")[1]))
+    universal = ("--universal", "--python-version", oldest, "--exclude-newer", target.cutoff)
+    options = (*universal, "--constraints", "constraints.txt")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "pyproject.toml").write_text(f'[tool.uv]\nenvironments = ["{system}"]\n')
+        (folder / "constraints.txt").write_text("\n".join(constraints(target)) + "\n")
+        wanted = [str(r) for stage in target.stages for r in stage.requirements]
+        found = _pins(_compile(folder, wanted, *options))
+        _account_for(target, list(found))
+        pins = [line for lines in found.values() for line in lines]
+        packages = _wheels(folder, target, pins)
+        first = _stage_of(folder, target, pins, options)
+    return _cut(target, packages, first)
+
+
+def _account_for(target: Target, found: Sequence[str]) -> None:
+    """Refuse a package of which it is not recorded whether the runtime has it."""
+    known = {*target.runtime.packages, *target.runtime.absent}
+    unknown = [name for name in found if name not in known]
+    if unknown:
+        raise InputError(
+            f"env/colab/{target.runtime.name}.toml does not mention {', '.join(unknown)}",
+            remedy="add each to its `packages` or `absent`",
+        )
+
+
+def _cut(
+    target: Target, packages: list[Package], first: dict[str, str]
+) -> tuple[Lock, dict[str, str]]:
+    python = tuple(sorted(target.python))
+    slices, texts = [], {}
+    for stage in target.stages:
+        mine = tuple(package for package in packages if first[package.name] == stage.name)
+        text = slice_text(target.name, stage.name, mine, python)
+        texts[stage.slice_name] = text
+        digest = text_digest(text)
+        slices.append(Slice(stage=stage.name, file=stage.slice_name, sha256=digest, packages=mine))
+    lock = Lock(
+        target=target.name,
+        input_digest=target.input_digest,
+        uv=_uv_version(),
+        cutoff=target.cutoff,
+        runtime=target.runtime.name,
+        runtime_commit=target.runtime.commit,
+        python=python,
+        platform=target.platform,
+        installed_bytes=target.installed_bytes,
+        slices=tuple(slices),
+        digest="",
+    )
+    return lock, texts
+
+
+def _uv_version() -> str:
+    done = subprocess.run([uv(), "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.split()[1]
+
+
+def resolve_tools(tools: Toolset, cutoff: str) -> str:
+    """Return the hashed requirements of one tool list, for every platform."""
+    with tempfile.TemporaryDirectory() as name:
+        options = ("--universal", "--python-version", tools.python, "--exclude-newer", cutoff)
+        text = _compile(Path(name), tools.packages, *options, "--generate-hashes")
+    return f"# {GENERATED}\n{text}"
+
+
+def run(*names: str, root: Path = ROOT) -> int:
+    """Rebuild the locks of the tools and of the named targets (all by default) and return 0."""
+    loaded = [targets.load(name, root=root) for name in names or targets.names(root=root)]
+    for tools in targets.toolsets(root=root):
+        print(f"locking {tools.name}", file=sys.stderr)
+        text = resolve_tools(tools, loaded[0].cutoff)
+        write_generated(root / f"lockfiles/{tools.name}.txt", text)
+    for target in loaded:
+        print(f"locking target {target.name}", file=sys.stderr)
+        lock, texts = resolve(target)
+        folder = root / "lockfiles" / target.name
+        for name, text in texts.items():
+            write_generated(folder / name, text)
+        for old in set(folder.glob("*.txt")) - {folder / name for name in texts}:
+            write_generated(old, "")
+            old.unlink()
+        write_generated(folder / "lock.json", lock_text(lock))
+        count = sum(len(part.packages) for part in lock.slices)
+        print(f"{target.name}: {count} packages in {len(lock.slices)} slices, uv {lock.uv}")
+    return 0

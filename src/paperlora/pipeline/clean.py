@@ -1,0 +1,198 @@
+"""Clean extracted text: characters, glyph names, running headers and page numbers, broken words.
+
+All functions are pure. Lines stay lines until ``join`` makes one line of a paragraph's.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from collections.abc import Set as AbstractSet
+
+_LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
+_TORN_AT_LIGATURE = re.compile(r"\b([^\W\d_]+) ([ﬀﬁﬂﬃﬄﬅﬆ][^\W\d_]*)")
+_MATHEMATICAL_LETTER = re.compile("[\U0001d400-\U0001d7ff]")
+_PLAIN = str.maketrans({"\u00a0": " ", "\t": " ", "\u00ad": "-", "\u2010": "-", "\u2011": "-"})
+
+# Glyph names that extractors print for characters without a Unicode value: those of TeX's extension
+# font are no English words with their suffix ("summationdisplay"), others only after a slash.
+_GLYPH = re.compile(
+    r"/?(?:paren|bracket|brace|floor|ceiling|angbracket)(?:left|right)(?:big|Big|bt|tp|mid|ex)*g*"
+    r"|/?(?:summation|product|integral|contintegral|union|intersection|logicaland|logicalor"
+    r"|coproduct|circle(?:multiply|plus|dot))(?:display|text)"
+    r"|/?(?:radical|slash|backslash)(?:big|Big)g*|/?(?:hat|tilde|check)wid(?:est|er|e)"
+    r"|/?(?:vextend|arrow(?:vert|dbl))(?:single|double|bt|tp|ex)"
+    r"|(?<![\w./])/(?:arrow|asterisk|infinity|element|minus|equal|plus|bar|dot|period)[a-z]*"
+    r"|(?<![\w./])/[CGg]\d{1,3}\b|\(cid:\d+\)"
+)
+_UNICODE_GLYPH = re.compile(r"/uni([0-9A-F]{4})")
+_ARXIV_STAMP = re.compile(r"arXiv:\S+\s*\[[\w.-]+\]\s*\d{1,2} [A-Z][a-z]{2} \d{4}")
+_NOTICE = re.compile(
+    r"©|\bcopyright\b.*\d{4}|all rights reserved|licen[sc]ed under|creative commons"
+    r"|^permission to make|^proceedings of |^(?:published|under review) as a |^preprint\b"
+    r"|^to appear in ",
+    re.IGNORECASE,
+)
+
+# A paragraph's last word and the next one's first, glued: "sensitivities.In this". No address.
+_GLUED_SENTENCES = re.compile(r"(?<=[a-z]{3}[.:])(?=[A-Z][a-z]* )")
+# TeX's old fonts set an accent and a letter as two characters: "Erd ˝os".
+_ACCENTED = re.compile(r"(?: (?=.?[a-z]))?([´¨˝ˇˆ˚]) ?([A-Za-z])")
+_COMBINING = dict(zip("´¨˝ˇˆ˚", "\u0301\u0308\u030b\u030c\u0302\u030a", strict=True))
+
+_EDGE = 3  # lines looked at from the top and from the bottom of a page
+_DASH = "[-\u2013]?"
+_PAGE_NUMBER = re.compile(
+    rf"(?:page )?{_DASH}\s*(?:\d{{1,5}}|[ivxl]{{1,6}})\s*{_DASH}(?: of \d+)?", re.IGNORECASE
+)
+_LAST_DIGITS = re.compile(r"\d{1,4}$")
+_BROKEN = re.compile(r"([^\W\d_]+)-$")
+_FIRST_WORD = re.compile(r"[^\W\d_]+")
+_HYPHENATED = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of text and the page it stands on, from 1."""
+
+    page: int
+    text: str
+
+
+def lines_of(pages: Iterable[str], known: AbstractSet[str]) -> list[Line]:
+    """Return the cleaned lines of a paper's pages in order, running lines and notices left out."""
+    cleaned = [
+        [line for line in clean_characters(page, known).split("\n") if line] for page in pages
+    ]
+    return [
+        Line(page=number, text=text)
+        for number, page in enumerate(drop_running_lines(cleaned), start=1)
+        for text in page
+        if not _NOTICE.search(text)
+    ]
+
+
+def clean_characters(text: str, known: AbstractSet[str]) -> str:
+    """Spell out ligatures; drop control characters, glyph names, arXiv stamps and spare spaces."""
+    text = _TORN_AT_LIGATURE.sub(lambda match: _mend(match, known), text)
+    text = "".join(_LIGATURES.get(character, character) for character in text.translate(_PLAIN))
+    text = _MATHEMATICAL_LETTER.sub(
+        lambda match: unicodedata.normalize("NFKC", match.group()), text
+    )
+    text = "".join(
+        character if character == "\n" or unicodedata.category(character)[0] != "C" else " "
+        for character in text.replace("\r\n", "\n").replace("\r", "\n").replace("\u200b", "")
+    )
+    text = _UNICODE_GLYPH.sub(lambda match: chr(int(match[1], 16)), text)
+    text = _ARXIV_STAMP.sub("\n", _GLYPH.sub(" ", text))
+    text = _ACCENTED.sub(lambda match: match[2] + _COMBINING[match[1]], text)
+    text = _GLUED_SENTENCES.sub("\n", text)
+    return "\n".join(
+        " ".join(line.split()) for line in unicodedata.normalize("NFC", text).split("\n")
+    )
+
+
+def _mend(match: re.Match[str], known: AbstractSet[str]) -> str:
+    """Join "su ﬃcient", which some fonts' widths tear, and leave "to ﬁnd" alone."""
+    joined = match[1] + match[2]
+    plain = "".join(_LIGATURES.get(character, character) for character in joined).casefold()
+    return joined if plain in known else match[0]
+
+
+def drop_running_lines(pages: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Leave out headers and footers that come back from page to page, and page numbers.
+
+    A line is a running one when it is among the first or last three of its page and, digits aside,
+    comes back there on three pages (two, in a paper of up to four).
+    """
+    pages = _drop_glued_page_numbers(pages)
+    counts = Counter(shape for page in pages for shape in {_shape(line) for line in _edges(page)})
+    often = 2 if len(pages) <= 4 else 3
+    return [
+        [
+            line
+            for index, line in enumerate(page)
+            if not (
+                min(index, len(page) - 1 - index) < _EDGE
+                and (_PAGE_NUMBER.fullmatch(line) or counts[_shape(line)] >= often)
+            )
+        ]
+        for page in pages
+    ]
+
+
+def _edges(page: Sequence[str]) -> list[str]:
+    return [*page[:_EDGE], *page[max(_EDGE, len(page) - _EDGE) :]]
+
+
+def _shape(line: str) -> str:
+    return re.sub(r"\d+", "#", line.casefold())
+
+
+def _drop_glued_page_numbers(pages: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Cut page numbers that the extractor glued to a page's last line ("et al.,84").
+
+    They are believed when most pages end in numbers that count up with the pages.
+    """
+    offsets: Counter[int] = Counter()
+    for index, page in enumerate(pages):
+        digits = _LAST_DIGITS.search(page[-1]) if page else None
+        if digits:
+            tails = {int(digits.group()[start:]) for start in range(len(digits.group()))}
+            offsets.update(tail - index for tail in tails)
+    offset, count = max(offsets.items(), key=lambda item: (item[1], -item[0]), default=(0, 0))
+    if count < 3 or count * 2 < len(pages):
+        return [list(page) for page in pages]
+    return [
+        [*page[:-1], page[-1].removesuffix(str(index + offset))] if page else []
+        for index, page in enumerate(pages)
+    ]
+
+
+def join(lines: Iterable[str], known: AbstractSet[str], counts: Counter[str]) -> str:
+    """Make one line of a paragraph's lines, mending the words broken at their ends.
+
+    ``counts`` holds how often the paper has each word inside a line (see ``count_words``).
+    """
+    joined = ""
+    for line in lines:
+        left, right = _BROKEN.search(joined), _FIRST_WORD.match(line)
+        if left and right:
+            joined = joined if _keeps_hyphen(left[1], right[0], known, counts) else joined[:-1]
+            joined += line
+        else:
+            # A hyphen before a digit is a real one: "CIFAR-" "10". After a space it is a dash.
+            attached = not joined or (joined.endswith("-") and joined[-2:-1] != " ")
+            joined += line if attached else f" {line}"
+    return re.sub(r" (?=[,.;:!?)\]])|(?<=[(\[]) ", "", joined)
+
+
+def _keeps_hyphen(left: str, right: str, known: AbstractSet[str], counts: Counter[str]) -> bool:
+    """Tell "state-of-the-art" (kept) from "learn-ing" (joined): by the paper, then the list."""
+    if not right[0].islower():
+        return True
+    left, right = left.casefold(), right.casefold()
+    whole, hyphenated = counts[left + right], counts[f"{left}-{right}"]
+    if whole != hyphenated:
+        return hyphenated > whole
+    return left + right not in known and left in known and right in known
+
+
+def count_words(lines: Iterable[Line]) -> Counter[str]:
+    """Count the lower-case words that stand whole inside a line, and each hyphenated pair.
+
+    The first and last word of a line are left out: they may be halves.
+    """
+    counts: Counter[str] = Counter()
+    for line in lines:
+        for word in _HYPHENATED.findall(line.text.casefold())[1:-1]:
+            parts = word.split("-")
+            counts.update([word] if len(parts) == 1 else map("-".join, pairwise(parts)))
+    return counts

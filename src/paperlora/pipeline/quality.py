@@ -1,0 +1,109 @@
+"""How good extracted text is: the share of known words, and words glued together or torn apart."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+WORD = re.compile(r"[^\W\d_]+")
+_WORD_LENGTH = 3
+_GLUED_LENGTH = 8  # shorter unknown words split into known ones by chance
+_PIECE_LENGTH = 4  # the list also holds "ede" and "kor", with which most names could be spelt
+# Texts rather than lists of strings, which would stand one a line.
+_JOINTS = frozenset(
+    re.findall("[a-z]+", "and are can for from has not our that the this was we with")
+)
+_SHORT_PIECES = _JOINTS | frozenset(re.findall("[a-z]+", "a an as at be by in is it of on or to"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """The measure of one text: ``share`` of its ``words`` (three letters or more) that are known.
+
+    ``glued`` and ``torn`` count damage, whether or not the share shows it.
+    """
+
+    share: float
+    words: int
+    glued: int
+    torn: int
+
+    @property
+    def damage(self) -> float:
+        """Glued and torn words per word."""
+        return (self.glued + self.torn) / max(self.words, 1)
+
+
+@cache
+def word_list() -> frozenset[str]:
+    """Return the 160,000 English words of pyspellchecker's dictionary, inflected forms included."""
+    from spellchecker import SpellChecker  # noqa: PLC0415 - 0.2 s that only `parse` should pay
+
+    return frozenset(SpellChecker(language="en").word_frequency.dictionary)
+
+
+def measure(text: str, known: AbstractSet[str]) -> Quality:
+    """Measure ``text`` against the lower-case words of ``known``."""
+    words = [word.casefold() for word in WORD.findall(text)]
+    long_words = [word for word in words if len(word) >= _WORD_LENGTH]
+    return Quality(
+        share=round(sum(w in known for w in long_words) / max(len(long_words), 1), 4),
+        words=len(long_words),
+        glued=sum(is_glued(word, known) for word in long_words),
+        torn=count_torn(text, known),
+    )
+
+
+def is_glued(word: str, known: AbstractSet[str]) -> bool:
+    """Tell whether ``word`` is several words run together ("ofthenetwork").
+
+    Two content words are no proof ("hyperparameter"): it takes a joint such as "the", or three
+    pieces two of which are content words.
+    """
+    if len(word) < _GLUED_LENGTH or word in known:
+        return False
+    pieces = _split(word, known)
+    content = len(pieces) - sum(piece in _SHORT_PIECES for piece in pieces)
+    return content > 0 and (
+        (len(pieces) == 2 and not _JOINTS.isdisjoint(pieces)) or (len(pieces) > 2 and content > 1)
+    )
+
+
+def _split(word: str, known: AbstractSet[str]) -> list[str]:
+    """Split ``word`` into the fewest known words; an empty list when it cannot be."""
+    best: list[list[str] | None] = [[]]
+    for end in range(1, len(word) + 1):
+        found: list[str] | None = None
+        for start, before in enumerate(best):
+            piece = word[start:end]
+            if before is not None and (found is None or len(before) + 1 < len(found)):
+                long_enough = len(piece) >= _PIECE_LENGTH and piece in known
+                found = [*before, piece] if long_enough or piece in _SHORT_PIECES else found
+        best.append(found)
+    return best[-1] or []
+
+
+def count_torn(text: str, known: AbstractSet[str]) -> int:
+    """Count neighbours that are no words by themselves but one when joined ("trai ning")."""
+    found = 0
+    for line in text.splitlines():
+        tokens = line.split()
+        for left, right in pairwise(tokens):
+            bare = right.rstrip(".,;:!?)")
+            found += left.isalpha() and bare.isalpha() and is_torn(left, bare, known)
+    return found
+
+
+def is_torn(left: str, right: str, known: AbstractSet[str]) -> bool:
+    """Tell whether ``left`` and ``right`` are the halves of one word."""
+    joined = (left + right).casefold()
+    if len(joined) < 4 or joined not in known or right != right.lower():
+        return False
+    # A single letter beside a word is rather a symbol of mathematics ("b and").
+    return any(len(half) > 1 and half not in known for half in (left.casefold(), right))

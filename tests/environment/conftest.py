@@ -1,0 +1,162 @@
+"""A small checkout with a lock of its own: two stages, three packages, wheels made on the spot."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import zipfile
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from paperlora.environment import target as targets
+from paperlora.environment.identity import machine
+from paperlora.environment.lock import (
+    Lock,
+    Package,
+    Slice,
+    Wheel,
+    lock_text,
+    slice_text,
+    text_digest,
+    write_generated,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+STAGES = """
+[[stage]]
+name = "base"
+what = "first"
+packages = [{ name = "alpha", why = "needed by beta" }]
+probe = "import alpha"
+
+[[stage]]
+name = "model"
+what = "second"
+packages = [
+    { name = "beta", version = "==2.0", why = "the point" },
+    { name = "uv", why = "a tool, so its version stands among the tools" },
+]
+probe = "import alpha, beta"
+"""
+
+TARGETS = f"""
+cutoff = "2026-01-01T00:00:00Z"
+
+[target.cuda]
+python = ["{PYTHON}"]
+platform = "{machine().partition("-")[2]}-manylinux_2_28"
+runtime = "r1"
+installed = 3e6
+
+[tools.tools]
+python = "3.9"
+packages = ["uv==0.9", "nox==1 ; python_version >= '3.10'"]
+"""
+
+RUNTIME = """
+commit = "c0ffee"
+python = "3.12.1"
+absent = ["uv", "gamma"]
+
+[packages]
+alpha = "1.0+cu1"
+beta = "1.5"
+"""
+
+
+def write_wheel(folder: Path, name: str, version: str) -> Wheel:
+    """Write an importable wheel of one module, the same bytes each time, and return its facts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    about = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}/__init__.py": f"version = {version!r}\n",
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    listed = [*files, f"{about}/RECORD"]
+    files[f"{about}/RECORD"] = "".join(f"{entry},,\n" for entry in listed)
+    with zipfile.ZipFile(path, "w") as archive:
+        for entry, text in files.items():
+            archive.writestr(zipfile.ZipInfo(entry), text)
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    return Wheel(file=path.name, sha256=digest, size=len(content))
+
+
+def write_lock(root: Path) -> Lock:
+    """Lock alpha, beta and gamma in ``root`` without a resolver."""
+    target = targets.load("cuda", root=root)
+    content = {"base": [("alpha", "1.0")], "model": [("beta", "2.0"), ("gamma", "3.0")]}
+    slices = []
+    for stage in target.stages:
+        packages = tuple(
+            Package(
+                name=name,
+                version=version,
+                python=target.python,
+                wheels=(write_wheel(root / "wheels", name, version),),
+            )
+            for name, version in content[stage.name]
+        )
+        text = slice_text("cuda", stage.name, packages, target.python)
+        write_generated(root / "lockfiles/cuda" / stage.slice_name, text)
+        slices.append(
+            Slice(
+                stage=stage.name,
+                file=stage.slice_name,
+                sha256=text_digest(text),
+                packages=packages,
+            )
+        )
+    lock = Lock(
+        target="cuda",
+        input_digest=target.input_digest,
+        uv="0.9",
+        cutoff=target.cutoff,
+        runtime=target.runtime.name,
+        runtime_commit=target.runtime.commit,
+        python=target.python,
+        platform=target.platform,
+        installed_bytes=target.installed_bytes,
+        slices=tuple(slices),
+        digest="",
+    )
+    text = lock_text(lock)
+    write_generated(root / "lockfiles/cuda/lock.json", text)
+    return replace(lock, digest=text_digest(text))
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    """Return a checkout with the files that people write and no lock."""
+    root = tmp_path / "root"
+    (root / "env/colab").mkdir(parents=True)
+    (root / "env/stages.toml").write_text(STAGES)
+    (root / "env/targets.toml").write_text(TARGETS)
+    (root / "env/colab/r1.toml").write_text(RUNTIME)
+    return root
+
+
+@pytest.fixture
+def locked(inputs: Path) -> Path:
+    """Return the same checkout with its lock and its wheels."""
+    write_lock(inputs)
+    return inputs
+
+
+@pytest.fixture
+def site(tmp_path: Path, locked: Path) -> Path:
+    """Return a site-packages folder that holds exactly what ``locked`` says."""
+    folder = tmp_path / "lib/site-packages"
+    folder.mkdir(parents=True)
+    for wheel in (locked / "wheels").iterdir():
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder)
+    return folder

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import PYTHON
+
+from paperlora.environment import lock as locks
+from paperlora.environment import resolve, verify
+from paperlora.environment import target as targets
+from paperlora.errors import InputError, NetworkError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Stands in for uv: a universe of five packages, resolved by following `needs`; constraints count.
+FAKE_UV = f"""#!{sys.executable}
+import pathlib, sys
+newest = {{"alpha": "1.2", "beta": "2.0", "gamma": "3.0", "uv": "0.9", "nox": "1", "ruff": "7"}}
+needs = {{"beta": ["alpha", "gamma"]}}
+if sys.argv[1:] == ["--version"]:
+    raise SystemExit(print("uv 0.9 (fake)"))
+arguments = sys.argv[1:]
+folder = pathlib.Path(arguments[arguments.index("--directory") + 1])
+def pins(name):
+    lines = filter(None, (folder / name).read_text().split("\\n"))
+    return dict(line.split(" ")[0].partition("==")[::2] for line in lines)
+wanted = pins(arguments[-1])
+if "broken" in wanted:
+    raise SystemExit(wanted["broken"].replace("_", " "))
+held = pins("constraints.txt") if "--constraints" in arguments else {{}}
+found, todo = {{}}, list(wanted)
+while todo:
+    name = todo.pop()
+    found[name] = wanted.get(name) or held.get(name) or newest[name]
+    todo += [] if "--no-deps" in arguments else [n for n in needs.get(name, []) if n not in found]
+for name, version in sorted(found.items()):
+    if "pylock.toml" in arguments:
+        print(f'[[packages]]\\nname = "{{name}}"\\nversion = "{{version}}"')
+        file = f"{{name}}-{{version}}-py3-none-any.whl"
+        digest = (name * 64)[:64]
+        print(f'[[packages.wheels]]\\nurl = "x/{{file}}"\\nsize = 5\\nhashes.sha256 = "{{digest}}"')
+    else:
+        print(f"{{name}}=={{version}}")
+"""
+
+
+@pytest.fixture(autouse=True)
+def _fake_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tools/uv"
+    path.parent.mkdir()
+    path.write_text(FAKE_UV)
+    path.chmod(0o755)
+    monkeypatch.setenv("PAPERLORA_TOOLS", str(path.parent))
+
+
+def contents(root: Path) -> dict[str, str]:
+    folder = root / "lockfiles"
+    return {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*.*")}
+
+
+def test_each_package_is_in_the_first_stage_that_needs_it(inputs: Path) -> None:
+    lock, texts = resolve.resolve(targets.load("cuda", root=inputs))
+    held = {part.stage: [p.name for p in part.packages] for part in lock.slices}
+    assert held == {"base": ["alpha"], "model": ["beta", "gamma", "uv"]}
+    assert sorted(texts) == ["10-base.txt", "20-model.txt"]
+
+
+def test_the_runtime_s_version_goes_before_the_newest_and_a_stage_s_before_both(
+    inputs: Path,
+) -> None:
+    target = targets.load("cuda", root=inputs)
+    assert resolve.constraints(target) == ["alpha==1.0"]
+    versions = {n: p.version for n, (_, p) in resolve.resolve(target)[0].packages(PYTHON).items()}
+    # alpha: 1.2 is the newest, the runtime has 1.0+cu1; beta: the runtime has 1.5
+    assert versions == {"alpha": "1.0", "beta": "2.0", "gamma": "3.0", "uv": "0.9"}
+
+
+def test_run_writes_a_lock_that_verifies_and_the_same_bytes_again(inputs: Path) -> None:
+    assert resolve.run(root=inputs) == 0
+    first = contents(inputs)
+    assert sorted(first) == [
+        "cuda/10-base.txt",
+        "cuda/20-model.txt",
+        "cuda/lock.json",
+        "tools.txt",
+    ]
+    assert verify.stale("cuda", root=inputs) == []
+    assert all(locks.GENERATED in text.split("\n")[0] for text in first.values())
+    resolve.run("cuda", root=inputs)
+    assert contents(inputs) == first
+
+
+def test_a_stage_that_went_away_takes_its_slice_along(inputs: Path) -> None:
+    resolve.run(root=inputs)
+    path = inputs / "env/stages.toml"
+    path.write_text(path.read_text().replace('name = "model"', 'name = "models"'))
+    resolve.run(root=inputs)
+    assert sorted(p.name for p in (inputs / "lockfiles/cuda").glob("*.txt")) == [
+        "10-base.txt",
+        "20-models.txt",
+    ]
+
+
+@pytest.mark.parametrize("name", ["tools.txt", "cuda/10-base.txt", "cuda/lock.json", "cuda/x.txt"])
+def test_a_hand_written_file_is_neither_written_over_nor_removed(inputs: Path, name: str) -> None:
+    path = inputs / "lockfiles" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("mine\n")
+    with pytest.raises(InputError, match="was not generated"):
+        resolve.run(root=inputs)
+    assert path.read_text() == "mine\n"
+
+
+def test_a_package_that_the_runtime_s_facts_do_not_mention_is_refused(inputs: Path) -> None:
+    path = inputs / "env/colab/r1.toml"
+    path.write_text(path.read_text().replace('"gamma"', '"delta"'))
+    with pytest.raises(InputError, match=r"colab/r1\.toml does not mention gamma"):
+        resolve.resolve(targets.load("cuda", root=inputs))
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("error: No solution found", InputError),
+        ("error: Failed to fetch: x", NetworkError),
+        ("error: error sending request for url", NetworkError),
+    ],
+)
+def test_what_uv_says_becomes_the_error(inputs: Path, said: str, error: type[Exception]) -> None:
+    path = inputs / "env/targets.toml"
+    path.write_text(path.read_text().replace('"nox==1 ;', f'"broken=={said.replace(" ", "_")} ;'))
+    with pytest.raises(error, match=said):
+        resolve.run(root=inputs)
