@@ -20,6 +20,19 @@ INTERRUPT_SECONDS = 20
 # The environment's own Python and packages are used, whatever the caller's shell was set up for.
 DROPPED = ("PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
 
+COMMANDS = {
+    "fetch": "Download the papers of a list.",
+    "parse": "Read the text of the papers.",
+    "dataset": "Make examples and splits, split by paper.",
+    "train": "Fine-tune the model on the papers; does first what it needs.",
+    "eval": "Score the base and the tuned model, and write the report.",
+    "report": "Draw the report of a run again.",
+    "infer": "Ask the tuned model a question.",
+    "compare": "Say whether two runs gave the same results.",
+    "papers": "Rebuild the papers that ship from their LaTeX sources.",
+    "verify": "Compare the environment with its lock.",
+}
+
 nox.options.sessions = ["tests"]
 nox.options.default_venv_backend = "none"
 
@@ -75,52 +88,18 @@ def paperlora(session: nox.Session, command: str) -> None:
     call(PYTHON, "-m", "paperlora", command, *session.posargs, PYTHONPATH=str(ROOT / "src"))
 
 
-@nox.session
-def fetch(session: nox.Session) -> None:
-    """Download the papers of a list."""
-    paperlora(session, "fetch")
+def declare(name: str, text: str) -> None:
+    """Make a session of a command of the command line."""
+
+    def step(session: nox.Session) -> None:
+        paperlora(session, name)
+
+    step.__doc__ = text
+    nox.session(step, name=name)
 
 
-@nox.session
-def parse(session: nox.Session) -> None:
-    """Turn papers into documents."""
-    paperlora(session, "parse")
-
-
-@nox.session
-def dataset(session: nox.Session) -> None:
-    """Turn documents into examples."""
-    paperlora(session, "dataset")
-
-
-@nox.session
-def train(session: nox.Session) -> None:
-    """Fine-tune the model on the papers; does first what it needs."""
-    paperlora(session, "train")
-
-
-@nox.session(name="eval")
-def evaluate(session: nox.Session) -> None:
-    """Measure the base and the tuned model, and write the report."""
-    paperlora(session, "eval")
-
-
-@nox.session
-def report(session: nox.Session) -> None:
-    """Draw the report of a run again."""
-    paperlora(session, "report")
-
-
-@nox.session
-def infer(session: nox.Session) -> None:
-    """Answer a question with the tuned model."""
-    paperlora(session, "infer")
-
-
-@nox.session
-def verify(session: nox.Session) -> None:
-    """Compare the environment with its lock."""
-    paperlora(session, "verify")
+for _name, _text in COMMANDS.items():
+    declare(_name, _text)
 
 
 @nox.session
@@ -157,7 +136,7 @@ def lint(_session: nox.Session) -> None:
     call(run / "ruff", "check")
     call(run / "ruff", "format", "--check")
     # The packages' own types come from the environment, nox's from where nox runs.
-    call(run / "mypy", "--python-executable", PYTHON, "src", "tests")
+    call(run / "mypy", "--python-executable", PYTHON, "src")
     call(run / "mypy", "--python-executable", sys.executable, "noxfile.py", "env/bootstrap.py")
     call(run / "shellcheck", "env/nox", "env/install.sh", ".ci/run")
     call(run / "zizmor", "--offline", "--quiet", ".github")

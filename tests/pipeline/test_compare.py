@@ -28,6 +28,7 @@ def run(folder, report, adapter=b"adapter"):
 def test_times_and_memory_may_differ(tmp_path):
     other = copy.deepcopy(REPORT)
     other["train"] |= {"seconds": 2.0, "tokens_per_second": 1.0, "peak_memory": {"host_bytes": 9}}
+    other["run"] = "b"
     other["environment"]["observed"] = {"time": "later", "gpu": "x"}
     assert not compare.differences(run(tmp_path / "a", REPORT), run(tmp_path / "b", other))
 

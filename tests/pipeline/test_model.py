@@ -1,4 +1,7 @@
+from types import SimpleNamespace
+
 import bitsandbytes
+import psutil
 import pytest
 import torch
 import torch.nn.functional as F
@@ -78,8 +81,27 @@ def test_checkpointing_changes_neither_loss_nor_gradient():
     assert_same(gradients(plain), gradients(saving))
 
 
-def test_a_validation_leaves_the_next_gradient_as_it_was():
+def memory(monkeypatch, available):
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=available))
+
+
+def test_weights_kept_expanded_give_the_same_bits_as_those_expanded_each_time(monkeypatch):
+    memory(monkeypatch, 0)
+    _, packed = loaded()
+    memory(monkeypatch, 2**40)
+    _, expanded = loaded()
+    layer = "base_model.model.model.layers.0.mlp.up_proj.base_layer"
+    assert "forward" in vars(expanded.get_submodule(layer))
+    assert "forward" not in vars(packed.get_submodule(layer))
+    one, other = gradients(packed), gradients(expanded)
+    assert one[0] == other[0]
+    assert all(torch.equal(one[1][name], other[1][name]) for name in one[1])
+
+
+@pytest.mark.parametrize("available", [0, 2**40])
+def test_a_validation_leaves_the_next_gradient_as_it_was(monkeypatch, available):
     """bitsandbytes would repack the frozen weights there, on a CPU with AVX512-BF16."""
+    memory(monkeypatch, available)
     _, tuned = loaded()
     before = gradients(tuned)
     tuned.eval()

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from paperlora.files import write_json
@@ -32,3 +34,28 @@ def test_a_changed_or_missing_output_is_not(run, file):
 def test_cleared_work_is_not(run):
     stamp.clear(run, "work")
     assert not stamp.fresh(run, "work", {"seed": 0})
+
+
+def test_a_change_of_code_reaches_the_commands_that_use_it_and_no_other(tmp_path, monkeypatch):
+    folder = shutil.copytree(stamp._PACKAGE, tmp_path / "pipeline")
+    monkeypatch.setattr(stamp, "_PACKAGE", folder)
+    commands = ("parse", "dataset", "train", "evaluate", "report")
+
+    def digests():
+        stamp.code.cache_clear()
+        return {name: stamp.code(name) for name in commands}
+
+    def touched(module):
+        before = digests()
+        with (folder / f"{module}.py").open("a") as file:
+            file.write("# changed\n")
+        after = digests()
+        return {name for name in commands if after[name] != before[name]}
+
+    assert touched("extract") == {"parse"}  # started by name, in a child
+    assert touched("metric") == {"evaluate"}
+    assert touched("checkpoint") == {"train"}
+    assert touched("model") == {"train", "evaluate"}
+    assert touched("card") == {"report"}
+    assert touched("config") == set()
+    stamp.code.cache_clear()

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paperlora import __version__
 from paperlora.errors import InputError
 from paperlora.files import ROOT, read_json, sha256_file, write_json, write_text
 from paperlora.pipeline import config as configuration
@@ -103,7 +102,7 @@ def _parse(job: Job) -> None:
     listed = papers.read(listing) if listing.is_file() else []
     known = [{**asdict(paper), "file": paper.file_name} for paper in listed]
     inputs = {
-        "version": __version__,
+        "code": stamp.code("parse"),
         "papers": {pdf.name: _digest(pdf) for pdf in parse.list_papers(folder)},
         "known": known,
         "limits": [job.config.corpus.timeout_seconds, job.config.corpus.memory_mib],
@@ -135,7 +134,7 @@ def _dataset(job: Job) -> None:
     from paperlora.pipeline import dataset  # noqa: PLC0415
 
     inputs = {
-        "version": __version__,
+        "code": stamp.code("dataset"),
         "documents": sha256_file(job.run / "documents.jsonl"),
         "config": asdict(job.config.dataset),
     }
@@ -155,7 +154,6 @@ def _dataset(job: Job) -> None:
 
 def _model_inputs(job: Job) -> dict[str, Any]:
     return {
-        "version": __version__,
         "model": weights.pin(job.config.model.id),
         "model_config": asdict(job.config.model),
         **job.arithmetic,
@@ -166,6 +164,7 @@ def _train(job: Job) -> None:
     data = job.run / "dataset"
     inputs = {
         **_model_inputs(job),
+        "code": stamp.code("train"),
         "data": {split: sha256_file(data / f"{split}.jsonl") for split in ("train", "validation")},
         "adapter": asdict(job.config.adapter),
         "train": asdict(job.config.train),
@@ -194,6 +193,7 @@ def _eval(job: Job) -> None:
     data = job.run / "dataset"
     inputs = {
         **_model_inputs(job),
+        "code": stamp.code("evaluate"),
         "data": {split: sha256_file(data / f"{split}.jsonl") for split in SPLITS},
         "adapter": sha256_file(job.run / "adapter" / "adapter_model.safetensors"),
         "eval": asdict(job.config.eval),
@@ -212,7 +212,7 @@ def _report(job: Job) -> None:
 
     names = sorted(report.INPUTS)
     inputs = {
-        "version": __version__,
+        "code": stamp.code("report"),
         "files": {
             name: sha256_file(job.run / name)
             for name in names

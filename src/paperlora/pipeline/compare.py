@@ -10,21 +10,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MEASURED = (
+APART = (
+    "run",
     "train.seconds",
     "train.tokens_per_second",
     "train.peak_memory",
     "environment.observed",
 )
-"""What is read off the machine, and so differs from run to run; all else must not."""
+"""The run's name, and what is read off the machine: these differ from run to run, all else must not."""
 
 
 def results(report: dict[str, Any]) -> dict[str, Any]:
-    """Return ``report.json`` as dotted name → value, without what was measured."""
+    """Return ``report.json`` as dotted name → value, without what may differ."""
     return {
         name: value
         for name, value in _flat("", report)
-        if not any(name == skip or name.startswith(f"{skip}.") for skip in MEASURED)
+        if not any(name == skip or name.startswith(f"{skip}.") for skip in APART)
     }
 
 

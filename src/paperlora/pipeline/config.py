@@ -49,8 +49,8 @@ class DatasetConfig:
     seed: int = 0
     validation_share: float = 0.15
     test_share: float = 0.2
-    passage_words: int = 110
-    answer_words: int = 60
+    passage_words: int = 70
+    answer_words: int = 45
     duplicate_overlap: float = 0.5
     """Share of common five-word runs above which a training example is a near-duplicate."""
 
@@ -78,7 +78,7 @@ class TrainConfig:
     weight_decay: float = 0.0
     max_gradient_norm: float = 1.0
     validate_every: int = 5
-    validation_examples: int = 16
+    validation_examples: int = 12
     patience: int = 3
     """Validations without improvement before training stops."""
     gradient_checkpointing: bool = False
@@ -91,10 +91,11 @@ class EvalConfig:
     seed: int = 0
     questions: int = 24
     """Questions per split that are answered and scored."""
-    passages: int = 16
+    passages: int = 8
     """Continuations per split that count for perplexity only."""
-    max_new_tokens: int = 80
-    batch: int = 8
+    max_new_tokens: int = 64
+    batch: int = 24
+    """Questions answered at once; a larger batch takes more memory and less time."""
     threshold: float = 0.5
     """Mixed score from which an answer counts as accurate."""
 

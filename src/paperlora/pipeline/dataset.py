@@ -2,8 +2,8 @@
 
 Two kinds of example come from each passage of a paper:
 
-- ``question``: the passage, then "What does the passage say about TERM?"; the answer is the
-  sentence of the passage that holds the term (and no other sentence does).
+- ``question``: the passage, then "What does the passage say about TERM and TERM?"; the answer is
+  the sentence of the passage that holds the terms (and no other sentence does).
 - ``continuation``: the first part of the passage; the answer is how the paper goes on.
 """
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 QUESTIONS_PER_PASSAGE = 2
+SENTENCES_TO_ASK = 3
 _TERM = re.compile(r"[A-Za-z][a-z]{2,}(?:-[a-z]+)*")
 _RUN = 5  # words in a row that two texts must share to count as common
 
@@ -175,6 +176,9 @@ def _source(title: str, section: str) -> str:
 def _questions(
     passage: Passage, tfidf: TfIdf, rng: random.Random, limit: int
 ) -> Iterator[tuple[str, str, str]]:
+    """Yield questions about sentences of a passage that has enough of them to choose from."""
+    if len(passage.sentences) < SENTENCES_TO_ASK:
+        return
     places = [index for index, sentence in enumerate(passage.sentences) if _prose(sentence, limit)]
     rng.shuffle(places)
     asked = 0
@@ -182,9 +186,9 @@ def _questions(
         others = " ".join(
             sentence for index, sentence in enumerate(passage.sentences) if index != place
         )
-        term = key_term(passage.sentences[place], others, tfidf)
-        if term and len(passage.sentences) > 1:
-            question = f"What does the passage say about {term}?"
+        terms = key_terms(passage.sentences[place], others, tfidf)
+        if terms:
+            question = f"What does the passage say about {' and '.join(terms)}?"
             yield (
                 "question",
                 question_prompt(passage.title, passage.section, passage.text, question),
@@ -209,28 +213,30 @@ def _continuation(passage: Passage, limit: int) -> Iterator[tuple[str, str, str]
         yield "continuation", prompt, " ".join(answer)
 
 
-def key_term(sentence: str, others: str, tfidf: TfIdf) -> str:
-    """Return the most telling run of one to three words that ``others`` does not hold, or ``""``.
+def key_terms(sentence: str, others: str, tfidf: TfIdf) -> list[str]:
+    """Return up to two telling runs of one to three words that ``others`` does not hold.
 
-    Telling means a high mean inverse document frequency; two words are preferred to three, and
-    three to one, since a lone word is often ambiguous.
+    Telling means rare in the collection (a high mean inverse document frequency). Two words are
+    preferred to three, and three to one, since a lone word is often ambiguous.
     """
     elsewhere = f" {' '.join(words(others))} "
-    best, best_score = "", 0.0
-    tokens = re.findall(r"\S+", sentence)
-    for size, preference in ((1, 0.8), (2, 1.0), (3, 0.9)):
+    tokens = sentence.split()
+    found: list[tuple[float, int, int, str]] = []
+    for size, preference in ((1, 0.6), (2, 1.0), (3, 0.9)):
         for start in range(len(tokens) - size + 1):
             # Punctuation may end the term, but not stand inside it.
             term = " ".join(tokens[start : start + size]).rstrip(".,;:?!")
             parts = term.split(" ")
-            if not all(
+            if f" {' '.join(words(term))} " in elsewhere or not all(
                 _TERM.fullmatch(part) and part.lower() not in STOP_WORDS for part in parts
-            ) or (f" {' '.join(words(term))} " in elsewhere):
+            ):
                 continue
-            score = preference * sum(tfidf.idf(part.lower()) for part in parts) / size
-            if score > best_score:
-                best, best_score = term, score
-    return best
+            rarity = sum(tfidf.idf(part.lower()) for part in parts) / size
+            found.append((-preference * rarity, start, start + size, term))
+    found.sort()
+    apart = [item for item in found[1:] if item[1] >= found[0][2] or item[2] <= found[0][1]]
+    chosen = sorted(found[:1] + apart[:1], key=lambda item: item[1])
+    return [term for _, _, _, term in chosen]
 
 
 def _prose(sentence: str, limit: int) -> bool:

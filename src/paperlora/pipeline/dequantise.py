@@ -13,6 +13,7 @@ from pathlib import Path
 def dequantise(gguf: Path, folder: Path) -> None:
     """Write config, tokenizer and weights of ``gguf`` to ``folder``."""
     import torch  # noqa: PLC0415 - this module is run as a child of its own
+    from safetensors.torch import save_model  # noqa: PLC0415
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
 
     source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
@@ -21,9 +22,12 @@ def dequantise(gguf: Path, folder: Path) -> None:
     # transformers reads the GGUF's end token as its begin token; the model's configuration is right.
     end = tokenizer.convert_ids_to_tokens(model.config.eos_token_id)
     tokenizer.eos_token = tokenizer.pad_token = end
-    # The GGUF's name for itself says nothing of where the files came from.
-    model.config.name_or_path = ""
-    model.save_pretrained(folder)
+    # Written without the model's own `save_pretrained`, which may take it for quantised still.
+    model.config.__dict__.pop("quantization_config", None)
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    model.generation_config.save_pretrained(folder)
+    save_model(model, str(folder / "model.safetensors"), metadata={"format": "pt"})
     tokenizer.save_pretrained(folder)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paperlora.errors import DataError
@@ -9,7 +12,32 @@ from paperlora.files import read_json, sha256_file, sha256_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+_NAMED = re.compile(r"paperlora\.pipeline\.(\w+)")
+_IMPORTED = re.compile(r"from paperlora\.pipeline import (\([^)]*\)|[^\n#]*)")
+# What it holds reaches a command as values, which are inputs of their own.
+_APART = {"config"}
+
+
+@cache
+def code(module: str) -> str:
+    """Return the digest of a module of the pipeline and of all it uses there, by import or by name.
+
+    A command is done again when its code has changed, and only then.
+    """
+    found: dict[str, str] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _PACKAGE / f"{name}.py"
+        if name in found or name in _APART or not path.is_file():
+            continue
+        found[name] = sha256_file(path)
+        source = path.read_text(encoding="utf-8")
+        waiting += _NAMED.findall(source)
+        waiting += [word for names in _IMPORTED.findall(source) for word in re.findall(r"\w+", names)]
+    return sha256_json(found)
 
 
 def _path(run: Path, command: str) -> Path:

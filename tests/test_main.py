@@ -1,0 +1,171 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from paperlora import __main__ as cli
+from paperlora.environment import record, verify
+from paperlora.errors import EnvironmentNotVerifiedError
+from paperlora.files import ROOT, read_json
+from paperlora.pipeline.commands import CHAIN
+
+
+@pytest.fixture
+def verified(monkeypatch):
+    """Take this environment for a verified one; what it holds is for other tests to check."""
+    monkeypatch.setattr(verify, "require", lambda _: None)
+    monkeypatch.setattr(
+        record, "make", lambda target: {"target": target, "fingerprint": "f", "findings": [],
+                                        "observed": {"gpu": None}},
+    )  # fmt: skip
+
+
+def run(capsys, *words):
+    code = cli.main([str(word) for word in words])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main(["--help"])
+    assert left.value.code == 0
+    text = capsys.readouterr().out
+    for name in (*CHAIN, "infer", "fetch", "compare", "papers", "verify", "lock"):
+        assert name in text
+
+
+def test_the_command_line_knows_the_chain():
+    assert cli.CHAIN == CHAIN
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["trian"], ["train", "evil"], ["train", "--epochs", "3"], ["fetch"]]
+)
+def test_bad_usage_is_2(words, capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main(words)
+    assert left.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["parse", "--papers", "/nonexistent"], 2, "does not exist"),
+        (["parse", "--config", "demmo"], 2, "did you mean 'demo'"),
+        (["parse", "--set", "train.stepps=3"], 2, "unknown key"),
+        (["infer", "--run", "/nonexistent/run", "why?"], 2, "is no run"),
+        (["compare", "/nonexistent/a", "/nonexistent/b"], 5, "report.json is missing"),
+        (["fetch", "--list", "/nonexistent.json"], 2, "cannot read the list"),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_code_and_remedy(
+    words, code, says, verified, capsys, tmp_path
+):
+    if words[0] == "parse":
+        words = [*words, "--run", str(tmp_path / "a" / "run")]
+    got, out, err = run(capsys, *words)
+    assert (got, out) == (code, "")
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("paperlora: ")
+    assert says in last
+    assert "→" in last
+    assert "Traceback" not in err
+
+
+def test_debug_shows_the_traceback(verified, capsys):
+    _, _, err = run(capsys, "parse", "--config", "demmo", "--debug")
+    assert "Traceback" in err
+
+
+def test_an_environment_that_differs_stops_the_pipeline_unless_told_otherwise(
+    monkeypatch, capsys, tmp_path
+):
+    def refuse(_):
+        raise EnvironmentNotVerifiedError("torch is 2.9, locked is 2.10", remedy="env/install.sh")
+
+    monkeypatch.setattr(verify, "require", refuse)
+    monkeypatch.setattr(record, "make", lambda _: {"findings": ["torch"], "fingerprint": "f",
+                                                   "observed": {}})  # fmt: skip
+    words = ["parse", "--papers", "/nonexistent", "--run", str(tmp_path / "a" / "run")]
+    code, _, err = run(capsys, *words)
+    assert code == 3
+    assert "torch is 2.9" in err
+    assert run(capsys, *words, "--unverified")[0] == 2  # it went on, to the missing folder
+
+
+def test_a_full_disk_is_one_line(verified, monkeypatch, capsys, tmp_path):
+    from paperlora.pipeline import commands
+
+    def full(*_):
+        raise OSError(28, "No space left on device", "documents.jsonl")
+
+    monkeypatch.setattr(commands, "execute", full)
+    code, _, err = run(capsys, "parse", "--run", str(tmp_path / "a" / "run"))
+    assert code == 5
+    assert "No space left on device: documents.jsonl" in err
+
+
+def test_a_fault_of_its_own_is_said_to_be_one(verified, monkeypatch, capsys):
+    from paperlora.pipeline import commands
+
+    monkeypatch.setattr(commands, "execute", lambda *_: 1 / 0)
+    code, _, err = run(capsys, "parse")
+    assert code == 70
+    assert "ZeroDivisionError" in err
+    assert "--debug" in err
+
+
+def test_paths_are_relative_to_where_the_user_stood(verified, monkeypatch, capsys, tmp_path):
+    (tmp_path / "pdfs").mkdir()
+    monkeypatch.setenv("PAPERLORA_CWD", str(tmp_path))
+    monkeypatch.chdir(ROOT)
+    code, _, err = run(capsys, "parse", "--papers", "pdfs", "--run", "./run")
+    assert code == 2
+    assert f"no *.pdf in the folder of papers {tmp_path / 'pdfs'}" in err
+    assert (tmp_path / "run" / "config.toml").is_file()
+
+
+def test_runs_are_named_or_given_as_folders(monkeypatch, tmp_path):
+    assert cli._run_folder("demo") == ROOT / "runs" / "demo"
+    assert str(cli._run_folder("runs/demo")) == "runs/demo"
+    monkeypatch.setenv("PAPERLORA_RUNS", str(tmp_path))
+    assert cli._run_folder("demo") == tmp_path / "demo"
+
+
+def test_ctrl_c_in_a_command_is_130_and_leaves_nothing_half_written(tmp_path):
+    """A real process, interrupted while it parses."""
+    run = tmp_path / "run"
+    child = subprocess.Popen(
+        [sys.executable, "-m", "paperlora", "parse", "--run", f"{run}/", "--unverified"],
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        text=True,
+    )
+    for _ in range(200):
+        if (run / "environment.json").exists():
+            break
+        time.sleep(0.05)
+    time.sleep(0.3)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert err.strip().splitlines()[-1] == "paperlora: interrupted"
+    left = {path.name for path in run.iterdir()}
+    assert left <= {"config.toml", "environment.json", ".lock", ".stamps"}
+
+
+def test_the_shipped_corpus_parses_whole(tmp_path):
+    code = cli.main(["parse", "--run", f"{tmp_path}/run", "--unverified"])
+    assert code == 0
+    rows = [json.loads(line) for line in (tmp_path / "run" / "documents.jsonl").open()]
+    assert len(rows) == 12
+    assert read_json(tmp_path / "run" / "parse.json")["rejected"] == []
+    assert all(row["title"] and row["field"] for row in rows)
+    assert all(max(row["quality"][row["extractor"]], 0) > 0.94 for row in rows)
+    assert all(1500 <= row["words"] <= 3200 for row in rows), {r["paper"]: r["words"] for r in rows}
