@@ -1,7 +1,7 @@
 import fcntl
 
 import pytest
-from conftest import document, tiny_config
+from made_up import document, tiny_config
 
 from paperlora.errors import InputError
 from paperlora.files import write_json, write_jsonl
@@ -29,12 +29,13 @@ def papers(tmp_path, monkeypatch):
         (folder / f"paper-{number}.pdf").write_bytes(b"%PDF-1.4 stands in")
     calls = []
 
-    def stand_in(papers, out_documents, out_summary, **_):
+    def stand_in(papers, run, **_):
         calls.append(papers)
-        write_jsonl(out_documents, [document(path.stem) for path in parse.list_papers(papers)])
-        write_json(out_summary, {"rejected": []})
+        rows = [document(path.stem) for path in parse.list_papers(papers)]
+        write_jsonl(run / "documents.jsonl", rows)
+        write_json(run / "parse.json", {"rejected": []})
 
-    monkeypatch.setattr(parse, "parse", stand_in)
+    monkeypatch.setattr(parse, "command", stand_in)
     return folder, calls
 
 
@@ -65,7 +66,10 @@ def test_the_whole_chain_runs_once_and_then_has_nothing_to_do(papers, tmp_path, 
     commands.execute(job(folder, run), ["eval"])
     assert len(said(capsys)) == len(commands.CHAIN)
     after = {path: path.stat().st_mtime_ns for path in run.rglob("*.*") if path.is_file()}
-    assert {path for path in after if after[path] != before.get(path)} <= {run / "config.toml", run / ".lock"}
+    assert {path for path in after if after[path] != before.get(path)} <= {
+        run / "config.toml",
+        run / ".lock",
+    }
 
     # another metric: only the scores and the report are made again
     commands.execute(job(folder, run, "eval.threshold=0.4"), ["eval"])

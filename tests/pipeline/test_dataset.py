@@ -2,7 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from conftest import document
+from made_up import document
 
 from paperlora.errors import DataError
 from paperlora.files import read_jsonl, write_jsonl

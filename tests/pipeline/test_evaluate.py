@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from conftest import tiny_config
+from made_up import tiny_config
 
 from paperlora.files import read_json, read_jsonl
 from paperlora.pipeline import evaluate

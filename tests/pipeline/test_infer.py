@@ -1,7 +1,7 @@
 import io
 
 import pytest
-from conftest import tiny_config
+from made_up import tiny_config
 
 from paperlora.errors import DataError
 from paperlora.files import read_jsonl

@@ -5,7 +5,7 @@ import psutil
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import tiny_config
+from made_up import tiny_config
 
 from paperlora.errors import InputError
 from paperlora.pipeline import checkpoint, model, tiny, weights

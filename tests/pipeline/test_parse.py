@@ -116,7 +116,7 @@ def test_the_command_writes_into_the_run_and_takes_the_limits_of_the_configurati
     assert read_jsonl(tmp_path / "documents.jsonl")[0]["title"] == "Listed"
     assert capsys.readouterr().err == "parse: 1 accepted, 0 rejected\n"
     with pytest.raises(DataError, match=r"is usable \(snails\.pdf: "):
-        command(papers, tmp_path, known=known, config=CorpusConfig(memory_mib=32))
+        command(papers, tmp_path, known=known, config=CorpusConfig(memory_mib=16))
 
 
 def test_two_files_cannot_be_one_paper(papers: Path, tmp_path: Path) -> None:

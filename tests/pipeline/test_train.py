@@ -4,7 +4,7 @@ import shutil
 import signal
 
 import pytest
-from conftest import tiny_config
+from made_up import tiny_config
 
 from paperlora.errors import DataError
 from paperlora.files import read_json, read_jsonl

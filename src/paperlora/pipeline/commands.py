@@ -81,7 +81,7 @@ def papers_folder(config: RunConfig) -> Path:
 
 
 def _once(
-    job: Job, name: str, inputs: object, outputs: Sequence[str], action: Callable[[], None]
+    job: Job, name: str, inputs: object, outputs: Sequence[str], action: Callable[[], object]
 ) -> None:
     """Run ``action`` unless its stamp says that nothing changed; then stamp it."""
     if not job.force and stamp.fresh(job.run, name, inputs):
@@ -100,7 +100,7 @@ def _parse(job: Job) -> None:
     shipped = job.config.corpus.papers == "shipped"
     listing = PAPERS_LIST if shipped else folder / papers.LIST_NAME
     listed = papers.read(listing) if listing.is_file() else []
-    known = [{**asdict(paper), "file": paper.file_name} for paper in listed]
+    known = [asdict(paper) for paper in listed]
     inputs = {
         "code": stamp.code("parse"),
         "papers": {pdf.name: _digest(pdf) for pdf in parse.list_papers(folder)},
@@ -112,14 +112,7 @@ def _parse(job: Job) -> None:
         "parse",
         inputs,
         ["documents.jsonl", "parse.json"],
-        lambda: parse.parse(
-            folder,
-            job.run / "documents.jsonl",
-            job.run / "parse.json",
-            known=known,
-            timeout_seconds=job.config.corpus.timeout_seconds,
-            memory_bytes=job.config.corpus.memory_mib * 2**20,
-        ),
+        lambda: parse.command(folder, job.run, known=known, config=job.config.corpus),
     )
 
 

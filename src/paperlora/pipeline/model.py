@@ -142,9 +142,7 @@ def _settle_on_cpu(model: Any) -> None:  # noqa: ANN401 - transformers carries n
             layer.forward = partial(_product, weight=full, bias=layer.bias)
 
 
-def _product(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-) -> torch.Tensor:
+def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """Return x W^T + b in the weight's dtype, handed back in that of ``x``, as bitsandbytes does."""
     added = None if bias is None else bias.to(weight.dtype)
     return F.linear(x.to(weight.dtype), weight, added).to(x.dtype)

@@ -36,7 +36,9 @@ def code(module: str) -> str:
         found[name] = sha256_file(path)
         source = path.read_text(encoding="utf-8")
         waiting += _NAMED.findall(source)
-        waiting += [word for names in _IMPORTED.findall(source) for word in re.findall(r"\w+", names)]
+        waiting += [
+            word for names in _IMPORTED.findall(source) for word in re.findall(r"\w+", names)
+        ]
     return sha256_json(found)
 
 
