@@ -95,7 +95,7 @@ def declare(name: str, text: str) -> None:
         paperlora(session, name)
 
     step.__doc__ = text
-    nox.session(step, name=name)
+    nox.session(name=name)(step)
 
 
 for _name, _text in COMMANDS.items():
