@@ -18,6 +18,8 @@ PYTHON = ROOT / ".envs" / TARGET / "bin/python"
 LINT = ROOT / ".envs/lint"
 INTERRUPT_SECONDS = 20
 # The environment's own Python and packages are used, whatever the caller's shell was set up for.
+# Where a machine keeps its certificate authorities; uv trusts them only when told to.
+AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 DROPPED = ("PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
 
 COMMANDS = {
@@ -44,6 +46,8 @@ def call(*command: object, **environment: str) -> None:
     verified, 4: network, 130: interrupted), so they are handed through with SystemExit.
     """
     inherited = {name: value for name, value in os.environ.items() if name not in DROPPED}
+    if any(Path(bundle).exists() for bundle in AUTHORITIES):
+        inherited.setdefault("UV_SYSTEM_CERTS", "true")
     words = [str(word) for word in command]
     sys.stdout.flush()
     child = subprocess.Popen(words, cwd=ROOT, env={**inherited, **environment})

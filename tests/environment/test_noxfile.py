@@ -176,3 +176,25 @@ def test_the_launcher_passes_over_a_python_that_does_not_answer(
     (shims / f"python3.{sys.version_info[1]}").symlink_to(sys.executable)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 5, done.stderr
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "true"), ("false", "false")])
+def test_uv_trusts_what_the_machine_trusts_unless_told_otherwise(
+    noxfile: Module,
+    given: str | None,
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    bundle = tmp_path / "authorities.crt"
+    show = "import os; print(os.environ.get('UV_SYSTEM_CERTS'))"
+    monkeypatch.setattr(noxfile, "AUTHORITIES", (str(bundle),))
+    monkeypatch.delenv("UV_SYSTEM_CERTS", raising=False)
+    if given:
+        monkeypatch.setenv("UV_SYSTEM_CERTS", given)
+    noxfile.call(sys.executable, "-c", show)
+    assert capfd.readouterr().out == f"{given}\n"  # no such file, nothing added
+    bundle.write_text("")
+    noxfile.call(sys.executable, "-c", show)
+    assert capfd.readouterr().out == f"{expected}\n"
