@@ -16,10 +16,9 @@ ROOT = Path(__file__).resolve().parent
 TARGET = "cuda"
 PYTHON = ROOT / ".envs" / TARGET / "bin/python"
 LINT = ROOT / ".envs/lint"
-INTERRUPT_SECONDS = 20
-# The environment's own Python and packages are used, whatever the caller's shell was set up for.
 # Where a machine keeps its certificate authorities; uv trusts them only when told to.
 AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+# The environment's own Python and packages are used, whatever the caller's shell was set up for.
 DROPPED = ("PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
 
 COMMANDS = {
@@ -55,9 +54,10 @@ def call(*command: object, **environment: str) -> None:
         code = child.wait()
     except KeyboardInterrupt:
         # Ctrl-C reached the child too: it puts its things away and says so itself.
+        # However long its last step takes; whoever will not wait presses Ctrl-C again.
         try:
-            child.wait(timeout=INTERRUPT_SECONDS)
-        except (KeyboardInterrupt, subprocess.TimeoutExpired):
+            child.wait()
+        except KeyboardInterrupt:
             child.kill()
         raise SystemExit(130) from None
     if code:

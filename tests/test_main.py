@@ -9,7 +9,7 @@ import pytest
 
 from paperlora import __main__ as cli
 from paperlora.environment import record, verify
-from paperlora.errors import EnvironmentNotVerifiedError
+from paperlora.errors import EnvironmentNotVerifiedError, InputError
 from paperlora.files import ROOT, read_json
 from paperlora.pipeline.commands import CHAIN
 
@@ -129,6 +129,58 @@ def test_paths_are_relative_to_where_the_user_stood(verified, monkeypatch, capsy
     assert code == 2
     assert f"no *.pdf in the folder of papers {tmp_path / 'pdfs'}" in err
     assert (tmp_path / "run" / "config.toml").is_file()
+
+
+def test_a_named_run_goes_on_as_it_began(verified, monkeypatch, tmp_path, capsys):
+    from paperlora.pipeline import commands
+
+    seen = []
+
+    def note(job, names):
+        with commands.opened(job):
+            seen.append((job.config, job.forced))
+
+    monkeypatch.setattr(commands, "execute", note)
+    where = ["--run", f"{tmp_path}/run"]
+    run(capsys, "parse", *where, "--config", "tiny", "--set", "train.seed=5", "--papers", tmp_path)
+    run(capsys, "parse", "dataset", *where, "--force")
+    run(capsys, "parse", *where, "--set", "train.seed=6")
+    run(capsys, "parse", *where, "--config", "demo")
+    assert seen[0][0] == seen[1][0]
+    assert seen[0][0].corpus.papers == str(tmp_path)
+    assert seen[1][1] == {"parse", "dataset"}
+    assert (seen[2][0].train.seed, seen[2][0].model.id) == (6, "tiny-gemma-3n")
+    assert seen[3][0].model.id == "smollm2-135m-instruct"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"), 2, "max_length"),
+        (type("SafetensorError", (Exception,), {})("No space left on device"), 5, "free space"),
+    ],
+)
+def test_a_library_s_error_has_a_remedy(error, code, says, verified, monkeypatch, capsys):
+    from paperlora.pipeline import commands
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(commands, "execute", fail)
+    got, _, err = run(capsys, "parse")
+    assert got == code
+    assert says in err
+
+
+def test_what_a_file_is_named_cannot_write_to_the_terminal(verified, monkeypatch, capsys):
+    from paperlora.pipeline import commands
+
+    def fail(*_):
+        raise InputError("a\x1b[2Jb\nc")
+
+    monkeypatch.setattr(commands, "execute", fail)
+    _, _, err = run(capsys, "parse")
+    assert err == "paperlora: a [2Jb c\n"
 
 
 def test_runs_are_named_or_given_as_folders(monkeypatch, tmp_path):

@@ -1,4 +1,5 @@
 import sys
+import threading
 import time
 
 from paperlora import process
@@ -37,3 +38,10 @@ def test_nothing_passes_through_a_shell():
 
 def test_a_program_that_is_not_there_is_127():
     assert process.call(["/nonexistent/program"]) == 127
+
+
+def test_after_an_interruption_no_child_starts(monkeypatch):
+    monkeypatch.setattr(process, "_ended", threading.Event())
+    assert python("print(1)").code == 0
+    process.kill_all()
+    assert python("print(1)").code < 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -24,17 +25,31 @@ builds on and skips what is done. Exit codes: 0 good; 1 findings; 2 bad input, u
 3 environment not verified; 4 network; 5 data or disk; 70 a fault of paperlora; 130 interrupted."""
 
 
+# Errors of libraries that are imported only where they are needed: exit code and remedy.
+_FOREIGN = {
+    "OutOfMemoryError": (
+        InputError.code,
+        "lower model.max_length or eval.batch, or set train.gradient_checkpointing=true",
+    ),
+    "SafetensorError": (DataError.code, "check the disk's free space and the file's rights"),
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
-    if folder := os.environ.get("PAPERLORA_CWD"):
-        os.chdir(folder)  # nox moves to its own folder; the user's relative paths mean the user's
     arguments = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `docker stop` is a Ctrl-C
     try:
+        if folder := os.environ.get("PAPERLORA_CWD"):
+            os.chdir(folder)  # nox moves to its own folder; relative paths are the user's
         arguments.action(arguments)
     except PaperloraError as error:
         return _fail(str(error), error.code, arguments)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED, arguments)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; what is left must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         message = DataError(
@@ -42,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return _fail(str(message), message.code, arguments)
     except Exception as error:  # noqa: BLE001 - the last resort; --debug shows the traceback
+        if known := _FOREIGN.get(type(error).__name__):
+            return _fail(f"{error or type(error).__name__} → {known[1]}", known[0], arguments)
         text = f"{type(error).__name__}: {error} → a fault of paperlora; add --debug for details"
         return _fail(text, INTERNAL, arguments)
     return 0
@@ -50,7 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _fail(message: str, code: int, arguments: argparse.Namespace) -> int:
     if arguments.debug:
         traceback.print_exc()
-    print(f"paperlora: {' '.join(message.split())}", file=sys.stderr)
+    # One line, whatever a file's name or a server's answer put into it.
+    line = "".join(c if c.isprintable() else " " for c in message)
+    print(f"paperlora: {' '.join(line.split())}", file=sys.stderr)
     return code
 
 
@@ -88,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
         command(name, _chain, text, run, chain)
     infer = command("infer", _infer, "ask the tuned adapter a question", run)
     infer.add_argument("question", nargs="*", help="the question; without one, read from stdin")
-    infer.add_argument("--max-new-tokens", type=int, default=120, help="longest answer (120)")
+    infer.add_argument(
+        "--max-new-tokens", type=_at_least_one, default=120, help="longest answer (120)"
+    )
     infer.add_argument("--no-context", action="store_true", help="give the model no passage")
     fetch = command("fetch", _fetch, "download a list of papers to a folder")
     fetch.add_argument(
@@ -115,7 +136,6 @@ def _run_options() -> argparse.ArgumentParser:
     options.add_argument(
         "--run", help="name of the run, or its folder (default: the config's name)"
     )
-    options.add_argument("--config", help="demo, tiny, paper or a TOML file (default: demo)")
     options.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. train.max_steps=10"
     )
@@ -130,10 +150,20 @@ def _run_options() -> argparse.ArgumentParser:
 
 def _chain_options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "--config",
+        help="demo, tiny, paper or a TOML file (default: that of the run named by --run, or demo)",
+    )
     options.add_argument("more", nargs="*", type=_chain_name, help="further commands of the chain")
     options.add_argument("--papers", type=Path, help="folder of PDFs (default: those that ship)")
     options.add_argument("--force", action="store_true", help="do again what is already done")
     return options
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up")
+    return int(text)
 
 
 def _chain_name(name: str) -> str:
@@ -165,21 +195,25 @@ def _chain(arguments: argparse.Namespace) -> None:
     environment = _environment(arguments)
     from paperlora.pipeline import commands, config  # noqa: PLC0415
 
-    overrides = list(arguments.set)
     name = arguments.config or "demo"
     run = Path(name).stem
     if arguments.papers:
-        folder = arguments.papers.resolve()
-        overrides.append(f"corpus.papers={str(folder)!r}")
-        run = f"{run}-{folder.name}"
+        run = f"{run}-{arguments.papers.resolve().name}"
+    run_folder = _run_folder(arguments.run or run)
+    stored = run_folder / "config.toml"
+    if arguments.run and not arguments.config and stored.is_file():
+        name = str(stored)  # a run goes on as it began, but for what is said anew
+    settings = config.load(name, arguments.set)
+    if arguments.papers:
+        settings = config.with_papers(settings, arguments.papers.resolve())
+    names = [arguments.command, *arguments.more]
     job = commands.Job(
-        run=_run_folder(arguments.run or run),
-        config=config.load(name, overrides),
+        run=run_folder,
+        config=settings,
         environment=environment,
         device=arguments.device,
-        force=arguments.force,
+        forced=frozenset(names if arguments.force else ()),
     )
-    names = [arguments.command, *arguments.more]
     commands.execute(job, names)
     _print_results(job.run, names)
 
@@ -194,7 +228,7 @@ def _print_results(run: Path, names: list[str]) -> None:
         for split, base in scores["base"].items():
             tuned = scores["tuned"][split]
             print(
-                f"{split:10} {base['perplexity']:10.2f} {tuned['perplexity']:10.2f} "
+                f"{split:10} {_two(base['perplexity'])} {_two(tuned['perplexity'])} "
                 f"{base['accuracy']:9.1%} {tuned['accuracy']:9.1%}"
             )
         print(f"report: {run / 'report.html'}")
@@ -202,11 +236,15 @@ def _print_results(run: Path, names: list[str]) -> None:
         print(f"adapter: {run / 'adapter'}")
 
 
+def _two(value: float | None) -> str:
+    return f"{'—':>10}" if value is None else f"{value:10.2f}"
+
+
 def _infer(arguments: argparse.Namespace) -> None:
     _environment(arguments)
     from paperlora.pipeline import config, infer  # noqa: PLC0415
 
-    run = _run_folder(arguments.run or arguments.config or "demo")
+    run = _run_folder(arguments.run or "demo")
     stored = run / "config.toml"
     if not stored.is_file():
         raise InputError(f"{run} is no run", remedy="name one with --run, or run `train` first")
@@ -222,6 +260,7 @@ def _infer(arguments: argparse.Namespace) -> None:
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
+    _environment(arguments)
     from paperlora.pipeline import fetch  # noqa: PLC0415
 
     fetch.run(arguments.papers_list, arguments.to, record=arguments.record)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import resource
+import signal
 import subprocess
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,8 +27,12 @@ class Finished:
 _running: set[subprocess.Popen[bytes]] = set()
 
 
+_ended = threading.Event()
+
+
 def kill_all() -> None:
-    """Kill every child that a thread waits for in ``run``: for an interrupted command."""
+    """Kill every child that a thread waits for in ``run``, and let none start: for an interruption."""
+    _ended.set()
     for child in list(_running):
         child.kill()
 
@@ -43,6 +49,8 @@ def run(
     ``timeout`` is in seconds of wall time, ``memory_bytes`` bounds the child's address space.
     The child is killed when its time is over; it never outlives this call.
     """
+    if _ended.is_set():
+        return Finished(code=-signal.SIGKILL, stdout=b"", stderr="interrupted", timed_out=False)
     with subprocess.Popen(
         list(command),
         stdin=subprocess.DEVNULL,

@@ -120,3 +120,10 @@ def test_notices_are_left_out_and_pages_are_counted() -> None:
         Line(page=1, text="first words"),
         Line(page=3, text="last words"),
     ]
+
+
+def test_a_spelled_out_glyph_cannot_smuggle_in_a_control_character_or_half_a_pair() -> None:
+    cleaned = clean_characters("A /uni001Bx /uniD800y /uni0042", frozenset())
+    assert "\x1b" not in cleaned
+    cleaned.encode()
+    assert "B" in cleaned

@@ -45,7 +45,6 @@ def job(folder, run, *overrides, **changes):
         "config": tiny_config(f"corpus.papers={str(folder)!r}", *overrides),
         "environment": ENVIRONMENT,
         "device": "cpu",
-        "force": False,
     }
     return commands.Job(**(values | changes))
 
@@ -80,8 +79,10 @@ def test_the_whole_chain_runs_once_and_then_has_nothing_to_do(papers, tmp_path, 
     commands.execute(job(folder, run, "eval.threshold=0.4"), ["report"])
     assert (run / "report.html").is_file()
     assert len(calls) == 1
-    commands.execute(job(folder, run, force=True), ["parse"])
+    capsys.readouterr()
+    commands.execute(job(folder, run, "eval.threshold=0.4", forced={"parse"}), ["eval"])
     assert len(calls) == 2
+    assert [line.split(":")[0] for line in said(capsys)] == ["dataset", "train", "eval", "report"]
 
 
 def test_a_command_stops_where_it_was_asked_to(papers, tmp_path):
@@ -122,11 +123,19 @@ def test_one_run_directory_is_for_one_process(papers, tmp_path):
     folder, _ = papers
     run = tmp_path / "run"
     run.mkdir()
-    with (run / ".lock").open("w") as file:
+    with (run / ".lock").open("w") as file:  # as a run in progress has
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(InputError, match="in use by another process"):
             commands.execute(job(folder, run), ["parse"])
     commands.execute(job(folder, run), ["parse"])
+
+
+def test_a_folder_that_is_no_run_is_left_alone(papers, tmp_path):
+    folder, _ = papers
+    (tmp_path / "thesis" / "adapter").mkdir(parents=True)
+    with pytest.raises(InputError, match="no run"):
+        commands.execute(job(folder, tmp_path / "thesis"), ["parse"])
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["adapter"]
 
 
 def test_the_device_is_part_of_what_a_result_depends_on(papers, tmp_path):

@@ -33,6 +33,10 @@ def test_overrides_reach_their_section():
         ("train.learning_rate=fast", "type float"),
         ("adapter.mlp=[1]", "list"),
         ("dataset.test_share=0.9", "between 0 and 0.5"),
+        ("train.learning_rate=nan", "type float"),
+        ("model.max_length=1", "at least 32"),
+        ("eval.passages=-1", "0 or more"),
+        ("adapter.dropout=2", "below 1"),
         ("max_steps=3", "section.key=value"),
         ("train.max_steps", "section.key=value"),
     ],
@@ -58,3 +62,13 @@ def test_files_that_cannot_be_used_are_refused(tmp_path):
         bad.write_text(text)
         with pytest.raises(InputError, match=says):
             config.load(str(bad))
+
+
+@pytest.mark.parametrize(
+    "name", ['o\'brien \\ "q"', "\u00a0soft\u00ad", "\U0001f600", "del\x7f\x1b"]
+)
+def test_a_folder_of_any_name_survives_being_stored(name, tmp_path):
+    given = config.with_papers(config.load("demo"), tmp_path / name)
+    stored = tmp_path / "config.toml"
+    stored.write_text(config.to_toml(given))
+    assert config.load(str(stored)) == given

@@ -73,7 +73,7 @@ def test_the_draw_follows_the_seed_and_never_exceeds_what_there_is(prepared):
 
 def test_controls_do_not_know_the_question():
     rows = [
-        {"tuned": f"answer {word}", "lead": "first words", "reference": f"answer {word}"}
+        {"tuned": f"answer {word}", "lead": f"first {word[::-1]}", "reference": f"answer {word}"}
         for word in ("glacier", "camera", "dosage")
     ]
     tfidf = TfIdf.over(["answer", "answer glacier", "answer camera", "answer dosage"])
@@ -81,6 +81,9 @@ def test_controls_do_not_know_the_question():
     assert found["shuffled"]["accuracy"] == 0
     assert 0 < found["shuffled"]["score_mean"] < 0.9
     assert found["lead"]["score_mean"] == 0
+    # nothing about another passage: no such control, rather than the answer itself
+    alone = evaluate.controls(rows[:1], tfidf, threshold=0.9)
+    assert alone["shuffled"]["n"] == 0
     # where every reference is the same, a shuffled answer is right: the control can be high
     same = [row | {"reference": "answer x", "tuned": "answer x"} for row in rows]
     assert evaluate.controls(same, tfidf, threshold=0.9)["shuffled"]["accuracy"] == 1

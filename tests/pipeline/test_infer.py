@@ -1,9 +1,10 @@
 import io
 
 import pytest
+import torch
 from made_up import tiny_config
 
-from paperlora.errors import DataError
+from paperlora.errors import DataError, InputError
 from paperlora.files import read_jsonl
 from paperlora.pipeline import infer
 
@@ -34,12 +35,27 @@ def test_no_context_gives_none(session, capsys):
 
 
 def test_the_answer_is_streamed_to_stdout(session, monkeypatch):
-    pieces = []
-    out = io.StringIO()
-    monkeypatch.setattr(out, "write", lambda text: pieces.append(text) or len(text), raising=False)
+    """Seen from inside: what is on stdout while the model is still at work."""
+    out, seen = io.StringIO(), []
+
+    def generate(*, input_ids, streamer, **_):
+        streamer.put(input_ids.cpu())
+        for token in session.loaded.tokenizer("one two three", add_special_tokens=False).input_ids:
+            streamer.put(torch.tensor([token]))
+            seen.append(out.getvalue())
+        streamer.end()
+
     monkeypatch.setattr("sys.stdout", out)
-    infer.answer(session, "What does the passage say about ice?", max_new_tokens=12)
-    assert len([piece for piece in pieces if piece.strip()]) >= 1
+    monkeypatch.setattr(session.tuned, "generate", generate)
+    infer.answer(session, "Why?", max_new_tokens=12, context=False)
+    assert out.getvalue() == "one two three\n"
+    assert "one two " in seen
+    assert "" in seen
+
+
+def test_an_empty_question_is_refused():
+    with pytest.raises(InputError, match="empty"):
+        list(infer.questions([" "]))
 
 
 def test_a_run_without_adapter_is_refused(prepared):

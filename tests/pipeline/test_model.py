@@ -1,3 +1,4 @@
+import shutil
 from types import SimpleNamespace
 
 import bitsandbytes
@@ -7,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from made_up import tiny_config
 
-from paperlora.errors import InputError
+from paperlora.errors import DataError, InputError
+from paperlora.files import read_json, write_json
 from paperlora.pipeline import checkpoint, model, tiny, weights
 from paperlora.pipeline.model import Encoded
 
@@ -160,6 +162,22 @@ def test_encoding_ends_the_turn_and_keeps_the_end_of_a_long_prompt():
     long = model.encode(tokenizer, "x" * 500 + "ask", "tell", 100)
     assert len(long.prompt) + len(long.answer) == 100
     assert tokenizer.decode(long.prompt).endswith("ask<end_of_turn>\n<start_of_turn>model\n")
+
+
+def test_a_template_that_does_not_go_on_from_its_prompt_is_refused():
+    tokenizer = tiny.tokenizer()
+    tokenizer.chat_template += "{% if add_generation_prompt %}<think>{% endif %}"
+    with pytest.raises(InputError, match="chat template"):
+        model.encode(tokenizer, "ask", "tell", 100)
+
+
+def test_an_adapter_of_another_model_is_refused(trained, tmp_path):
+    folder = shutil.copytree(trained / "adapter", tmp_path / "adapter")
+    base, _ = loaded()
+    settings = read_json(folder / "adapter_config.json")
+    write_json(folder / "adapter_config.json", settings | {"base_model_name_or_path": "other"})
+    with pytest.raises(DataError, match="trained for other"):
+        model.load_adapter(base, folder)
 
 
 def test_the_tiny_tokenizer_keeps_any_text():

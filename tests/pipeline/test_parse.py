@@ -152,3 +152,11 @@ def test_an_interrupt_ends_the_children_at_once(papers: Path, tmp_path: Path) ->
 def _children(pid: int) -> str:
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     return " ".join(task.read_text(encoding="ascii") for task in tasks).strip()
+
+
+def test_a_name_that_is_no_utf_8_costs_that_paper_only(papers: Path, tmp_path: Path) -> None:
+    (papers / "good.pdf").write_bytes(text_pdf())
+    Path(os.fsdecode(os.fsencode(papers) + b"/b\xffd.pdf")).write_bytes(text_pdf(OTHER))
+    result = parse(papers, tmp_path / "documents.jsonl", tmp_path / "parse.json")
+    assert result.accepted == 1
+    assert result.rejected == (("b?d.pdf", "its name is no valid UTF-8"),)

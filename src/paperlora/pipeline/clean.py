@@ -86,11 +86,11 @@ def clean_characters(text: str, known: AbstractSet[str]) -> str:
     text = _MATHEMATICAL_LETTER.sub(
         lambda match: unicodedata.normalize("NFKC", match.group()), text
     )
+    text = _UNICODE_GLYPH.sub(lambda match: chr(int(match[1], 16)), text)
     text = "".join(
         character if character == "\n" or unicodedata.category(character)[0] != "C" else " "
         for character in text.replace("\r\n", "\n").replace("\r", "\n").replace("\u200b", "")
     )
-    text = _UNICODE_GLYPH.sub(lambda match: chr(int(match[1], 16)), text)
     text = _ARXIV_STAMP.sub("\n", _GLYPH.sub(" ", text))
     text = _ACCENTED.sub(lambda match: match[2] + _COMBINING[match[1]], text)
     text = _GLUED_SENTENCES.sub("\n", text)

@@ -35,7 +35,8 @@ class Job:
     config: RunConfig
     environment: dict[str, Any]
     device: str
-    force: bool
+    forced: frozenset[str] = frozenset()
+    """The commands to do again though nothing changed; what they build on is not."""
 
     @property
     def arithmetic(self) -> dict[str, str]:
@@ -49,13 +50,15 @@ class Job:
 def opened(job: Job) -> Iterator[None]:
     """Hold the run directory for one process and store the configuration in it.
 
-    Raises ``InputError`` when another process works there.
+    Raises ``InputError`` when another process works there, or it is somebody else's folder.
     """
+    if job.run.is_dir() and any(job.run.iterdir()) and not (job.run / ".lock").exists():
+        raise InputError(f"{job.run} holds something that is no run", remedy="name another --run")
     job.run.mkdir(parents=True, exist_ok=True)
     with (job.run / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise InputError(
                 f"{job.run} is in use by another process",
                 remedy="wait for it, or name another --run",
@@ -84,7 +87,7 @@ def _once(
     job: Job, name: str, inputs: object, outputs: Sequence[str], action: Callable[[], object]
 ) -> None:
     """Run ``action`` unless its stamp says that nothing changed; then stamp it."""
-    if not job.force and stamp.fresh(job.run, name, inputs):
+    if name not in job.forced and stamp.fresh(job.run, name, inputs):
         print(f"{name}: nothing changed", file=sys.stderr)
         return
     stamp.clear(job.run, name)
@@ -103,6 +106,7 @@ def _parse(job: Job) -> None:
     known = [asdict(paper) for paper in listed]
     inputs = {
         "code": stamp.code("parse"),
+        "environment": job.environment["fingerprint"],
         "papers": {pdf.name: _digest(pdf) for pdf in parse.list_papers(folder)},
         "known": known,
         "limits": [job.config.corpus.timeout_seconds, job.config.corpus.memory_mib],
@@ -166,7 +170,7 @@ def _train(job: Job) -> None:
     def action() -> None:
         from paperlora.pipeline import train  # noqa: PLC0415
 
-        if job.force:
+        if "train" in job.forced:
             (job.run / "checkpoints" / "last.safetensors").unlink(missing_ok=True)
         print(
             f"train: {job.config.model.id}, up to {job.config.train.max_steps} steps of "

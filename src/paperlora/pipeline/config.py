@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from paperlora.files import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+SHORTEST = 32  # tokens: room for the turns' marks, a word of the prompt and one of the answer
 CONFIGS = Path(__file__).with_name("configs")
 SHIPPED_PAPERS = ROOT / "src" / "paperlora" / "papers"
 
@@ -140,6 +142,13 @@ def load(name: str, overrides: Iterable[str] = ()) -> RunConfig:
     return config
 
 
+def with_papers(config: RunConfig, folder: Path) -> RunConfig:
+    """Return the configuration with ``folder`` as its papers."""
+    return dataclasses.replace(
+        config, corpus=dataclasses.replace(config.corpus, papers=str(folder))
+    )
+
+
 def as_dict(config: RunConfig) -> dict[str, Any]:
     """Return the configuration as plain tables."""
     return dataclasses.asdict(config)
@@ -148,10 +157,15 @@ def as_dict(config: RunConfig) -> dict[str, Any]:
 def to_toml(config: RunConfig) -> str:
     """Write the configuration as TOML; ``load`` reads it back to an equal one."""
     sections = (
-        f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+        f"[{section}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
         for section, table in as_dict(config).items()
     )
     return "\n".join(sections)
+
+
+def _toml(value: object) -> str:
+    """Write a value as TOML: as JSON, but for the surrogates and the DEL that only JSON takes."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _override(table: dict[str, Any], override: str) -> None:
@@ -166,7 +180,9 @@ def _override(table: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
-    table.setdefault(section, {})[key] = value
+    if not isinstance(table.setdefault(section, {}), dict):
+        raise InputError(f"{section} is {table[section]!r}", remedy=f"make it a table: [{section}]")
+    table[section][key] = value
 
 
 def _build(cls: Any, table: Any, *, where: str) -> Any:  # noqa: ANN401 - one walk over every section
@@ -202,7 +218,8 @@ def _typed(value: object, hint: type, name: str) -> object:
     if hint == list[str]:
         good = isinstance(value, list) and all(isinstance(item, str) for item in value)
     elif hint is float:
-        good = isinstance(value, (int, float)) and not isinstance(value, bool)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        good = number and math.isfinite(value)  # type: ignore[arg-type]
         value = float(value) if good else value  # type: ignore[arg-type]
     else:
         good = type(value) is hint
@@ -214,8 +231,16 @@ def _typed(value: object, hint: type, name: str) -> object:
 
 def _check(config: RunConfig) -> None:
     """Refuse values that can only fail later."""
+    if config.model.max_length < SHORTEST:
+        raise InputError(
+            f"model.max_length is {config.model.max_length}", remedy=f"give at least {SHORTEST}"
+        )
+    if not 0 <= config.adapter.dropout < 1:
+        raise InputError(f"adapter.dropout is {config.adapter.dropout}", remedy="give 0 to below 1")
+    if config.eval.passages < 0:
+        raise InputError(f"eval.passages is {config.eval.passages}", remedy="give 0 or more")
     positive = {
-        "model.max_length": config.model.max_length,
+        "corpus.memory_mib": config.corpus.memory_mib,
         "corpus.timeout_seconds": config.corpus.timeout_seconds,
         "adapter.rank": config.adapter.rank,
         "train.max_steps": config.train.max_steps,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 METRIC = {
     "name": "mixed relevance/overlap accuracy",
-    "relevance": "cosine of TF-IDF vectors, inverse document frequencies of the training papers",
+    "relevance": "cosine of TF-IDF vectors, inverse document frequencies over the training answers",
     "overlap": "ROUGE-L F1 over words",
     "score": "mean of relevance and overlap",
     "accuracy": "share of questions whose score reaches the threshold",
@@ -231,15 +231,17 @@ def controls(
 ) -> dict[str, dict[str, Any]]:
     """Score answers that cannot know the question, on the test split: what chance is worth.
 
-    ``shuffled`` gives each question the tuned answer to the next one, ``lead`` the first sentence
-    of its passage.
+    ``shuffled`` gives each question the tuned answer to the next one about another passage, ``lead``
+    the first sentence of its passage.
     """
-    shifted = rows[1:] + rows[:1]
+    shifted = []
+    for place, row in enumerate(rows):
+        others = rows[place + 1 :] + rows[:place]
+        other = next((other for other in others if other["lead"] != row["lead"]), None)
+        if other is not None:
+            shifted.append((other["tuned"], row["reference"]))
     given = {
-        "shuffled": (
-            "the tuned model's answer to another question",
-            [(other["tuned"], row["reference"]) for row, other in zip(rows, shifted, strict=True)],
-        ),
+        "shuffled": ("the tuned model's answer to a question about another passage", shifted),
         "lead": (
             "the first sentence of the passage",
             [(row["lead"], row["reference"]) for row in rows],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import TextStreamer
 
-from paperlora.errors import DataError
+from paperlora.errors import DataError, InputError
 from paperlora.files import read_jsonl
 from paperlora.pipeline import model, weights
 from paperlora.pipeline.dataset import Passage, passages, question_prompt
@@ -101,7 +101,10 @@ def best_passage(session: Session, question: str) -> Passage | None:
 def questions(given: list[str]) -> Iterator[str]:
     """Yield the questions of the command line, or of stdin one a line; prompt on a terminal."""
     if given:
-        yield " ".join(given)
+        question = " ".join(given).strip()
+        if not question:
+            raise InputError("the question is empty", remedy="put it after the options, in quotes")
+        yield question
         return
     while True:
         if sys.stdin.isatty():

@@ -1,7 +1,7 @@
 """How an answer is scored against its reference: relevance, overlap, and the mixed accuracy.
 
 - relevance: cosine of the TF-IDF vectors of answer and reference, with inverse document
-  frequencies of the training papers (Spärck Jones 1972): do they speak of the same things?
+  frequencies over the training answers (Spärck Jones 1972): do they speak of the same things?
 - overlap: ROUGE-L F1 over words (Lin 2004): do they say it in the same order?
 - score: the mean of the two. An answer is accurate when its score reaches the threshold.
 

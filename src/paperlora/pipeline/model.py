@@ -26,7 +26,8 @@ from peft import LoraConfig, PeftModel, get_peft_model  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig  # noqa: E402
 from transformers.utils import logging as transformers_logging  # noqa: E402
 
-from paperlora.errors import InputError  # noqa: E402
+from paperlora.errors import DataError, InputError  # noqa: E402
+from paperlora.files import read_json  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +82,7 @@ def device(choice: str) -> torch.device:
     """
     if choice == "cuda" and not torch.cuda.is_available():
         raise InputError(
-            "no CUDA device is usable", remedy="run with --device cpu, or see `doctor`"
+            "no CUDA device is usable", remedy="run with --device cpu, or mend the driver"
         )
     if choice == "auto":
         choice = "cuda" if torch.cuda.is_available() else "cpu"
@@ -110,9 +111,15 @@ def load(weights: Weights, config: ModelConfig, where: torch.device) -> Loaded:
     model.eval()
     if where.type == "cpu":
         _settle_on_cpu(model)
+    tokenizer = AutoTokenizer.from_pretrained(weights.directory, trust_remote_code=False)
+    if not tokenizer.chat_template:
+        raise InputError(
+            f"{weights.id} has no chat template", remedy="use an instruction-tuned model"
+        )
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     return Loaded(
         model=model,
-        tokenizer=AutoTokenizer.from_pretrained(weights.directory, trust_remote_code=False),
+        tokenizer=tokenizer,
         weights=weights,
         device=where,
         compute_dtype=dtype,
@@ -178,7 +185,16 @@ def add_adapter(loaded: Loaded, adapter: AdapterConfig, train: TrainConfig) -> A
 
 
 def load_adapter(loaded: Loaded, folder: Path) -> Any:  # noqa: ANN401 - peft carries no types
-    """Wrap the base in the saved adapter of ``folder``, frozen."""
+    """Wrap the base in the saved adapter of ``folder``, frozen.
+
+    Raises ``DataError`` when it was trained for another model.
+    """
+    trained_for = read_json(folder / "adapter_config.json")["base_model_name_or_path"]
+    if trained_for != loaded.weights.id:
+        raise DataError(
+            f"{folder} was trained for {trained_for}, the run is configured for {loaded.weights.id}",
+            remedy="run `train` again",
+        )
     model = PeftModel.from_pretrained(loaded.model, folder, is_trainable=False)
     model.eval()
     return model
@@ -212,6 +228,11 @@ def encode(tokenizer: Any, prompt: str, answer: str, max_length: int) -> Encoded
     whole = tokenizer.apply_chat_template(
         [*turns, {"role": "assistant", "content": answer}], tokenize=False
     )
+    if not whole.startswith(start):
+        raise InputError(
+            "the model's chat template does not go on from its own generation prompt",
+            remedy="use a model whose template does",
+        )
     rest = whole.removeprefix(start).rstrip("\n")
     before = tokenizer(start, add_special_tokens=False).input_ids
     after = tokenizer(rest, add_special_tokens=False).input_ids[: max_length // 2]

@@ -86,7 +86,7 @@ def parse(
             return rejected
 
     documents: list[dict[str, Any]] = []
-    good = [path for path in files if path.name not in reasons]
+    good = [path for path in files if path.name in digests and path.name not in reasons]
     for path, outcome in zip(good, _in_parallel(read, good), strict=True):
         if isinstance(outcome, RejectedError):
             _reject(path, str(outcome), reasons)
@@ -129,6 +129,9 @@ def _digests(
     digests: dict[str, str] = {}
     stems: set[str] = set()
     for path in files:
+        if path.name != _writable(path.name):
+            _reject(path, "its name is no valid UTF-8", reasons)
+            continue
         try:
             digest = sha256_file(path)
         except OSError as error:
@@ -150,8 +153,15 @@ def _digests(
 
 
 def _reject(path: Path, reason: str, reasons: dict[str, str]) -> None:
-    tqdm.write(f"skipped {path.name}: {reason}", file=sys.stderr)
-    reasons[path.name] = reason
+    name = _writable(path.name)
+    shown = "".join(character if character.isprintable() else "?" for character in name)
+    tqdm.write(f"skipped {shown}: {reason}", file=sys.stderr)
+    reasons[name] = reason
+
+
+def _writable(name: str) -> str:
+    """Return a file's name with what no file can hold, the bytes that are no UTF-8, as ``?``."""
+    return name.encode(errors="replace").decode()
 
 
 def _in_parallel(read: Callable[[Path], Result], files: list[Path]) -> Iterator[Result]:

@@ -19,7 +19,9 @@ class Progress:
     stale: int = 0
     """Validations since the best one."""
     seconds: float = 0.0
-    """Time spent in training, interruptions left out."""
+    """Time spent in training and validation, interruptions left out."""
+    step_seconds: float = 0.0
+    """The part of it spent in optimiser steps."""
     tokens: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import math
 import tomllib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from paperlora.errors import DataError
 from paperlora.files import atomic, read_json, read_jsonl, sha256_json, write_json, write_text
 from paperlora.pipeline import card, page, plots
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SCHEMA = 1
 SPLITS = ("train", "validation", "test")
@@ -121,7 +119,7 @@ def assemble(run: Path) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "run": run.resolve().name,
-        "config": inputs["config.toml"],
+        "config": _without_folders(inputs["config.toml"]),
         "environment": inputs["environment.json"],
         "model": trained["model"],
         "adapter": trained["adapter"],
@@ -132,6 +130,18 @@ def assemble(run: Path) -> dict[str, Any]:
         "train": trained["train"],
         "eval": {key: value for key, value in evaluated.items() if key != "samples"},
         "samples": evaluated["samples"],
+    }
+
+
+def _without_folders(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration with the last part of its paths only: a report may be handed on."""
+    named = {"corpus": "papers", "model": "id"}
+    return {
+        section: {
+            key: Path(value).name if named.get(section) == key else value
+            for key, value in table.items()
+        }
+        for section, table in config.items()
     }
 
 

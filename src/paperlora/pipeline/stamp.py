@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(__file__).parent
 _NAMED = re.compile(r"paperlora\.pipeline\.(\w+)")
+_TEMPLATE = re.compile(r'"(\w+\.(?:html|md))"')
 _IMPORTED = re.compile(r"from paperlora\.pipeline import (\([^)]*\)|[^\n#]*)")
 # What it holds reaches a command as values, which are inputs of their own.
 _APART = {"config"}
@@ -35,6 +36,9 @@ def code(module: str) -> str:
             continue
         found[name] = sha256_file(path)
         source = path.read_text(encoding="utf-8")
+        for template in _TEMPLATE.findall(source):
+            if (_PACKAGE / template).is_file():
+                found[template] = sha256_file(_PACKAGE / template)
         waiting += _NAMED.findall(source)
         waiting += [
             word for names in _IMPORTED.findall(source) for word in re.findall(r"\w+", names)

@@ -121,6 +121,8 @@ def _optimise(trainer: Trainer, run: Path, *, key: str) -> tuple[Progress, dict[
                 if bar.disable:
                     progress.log(config.max_steps)
             write_jsonl(run / "metrics.jsonl", progress.rows)
+    if trainer.stop():
+        raise KeyboardInterrupt  # it came with the last step; the checkpoint holds that too
     return progress, best
 
 
@@ -168,7 +170,9 @@ def _step(trainer: Trainer, progress: Progress) -> bool:
     tokens = sum(len(example.prompt) + len(example.answer) for example in batch)
     progress.step += 1
     progress.tokens += tokens
-    progress.seconds += time.perf_counter() - began
+    taken = time.perf_counter() - began
+    progress.step_seconds += taken
+    progress.seconds += taken
     progress.record("train", total, rate=rate, tokens=tokens)
     return True
 
@@ -221,13 +225,16 @@ def _save_adapter(folder: Path, tuned: Any, best: dict[str, torch.Tensor]) -> No
     """Write the best adapter in peft's layout, the same bytes for the same adapter."""
     for name, parameter in checkpoint.trainable(tuned).items():
         parameter.data.copy_(best[name])
-    shutil.rmtree(folder, ignore_errors=True)
+    part = folder.with_name(".adapter.part")
+    shutil.rmtree(part, ignore_errors=True)
     # Not "auto", which asks the hub about the vocabulary.
-    tuned.save_pretrained(folder, save_embedding_layers=False)
-    settings = read_json(folder / "adapter_config.json")
+    tuned.save_pretrained(part, save_embedding_layers=False)
+    settings = read_json(part / "adapter_config.json")
     # peft keeps the names in a set, whose order changes from process to process.
     settings["target_modules"] = sorted(settings["target_modules"])
-    write_json(folder / "adapter_config.json", settings)
+    write_json(part / "adapter_config.json", settings)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.replace(folder)
 
 
 def _summary(
@@ -268,7 +275,7 @@ def _summary(
             "loss": progress.series("train"),
             "validation_loss": progress.series("validation"),
             "seconds": round(progress.seconds, 3),
-            "tokens_per_second": round(progress.tokens / progress.seconds, 1),
+            "tokens_per_second": round(progress.tokens / progress.step_seconds, 1),
             "peak_memory": {**memory.peak(), "gpu_load_bytes": loaded.load_gpu_bytes},
         },
     }

@@ -8,6 +8,7 @@ agrees with it is made again.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sys
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from paperlora import process
 from paperlora.errors import DataError, InputError, NetworkError
 from paperlora.files import ROOT, read_json, sha256_file, sha256_json, write_json
+from paperlora.pipeline import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,13 +114,16 @@ def cache() -> Path:
 
 def _cached(entry: dict[str, Any], make: Callable[[dict[str, Any], Path], None]) -> Path:
     """Return the entry's folder in the cache, made by ``make`` when it is absent or damaged."""
-    directory = cache() / f"{entry['id']}-{sha256_json(pin(entry['id']))[:12]}"
-    if _intact(directory):
-        return directory
-    with _staged(directory) as folder:
-        make(entry, folder)
-        files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
-        write_json(folder / "files.json", {"files": files, "digest": sha256_json(files)})
+    made_by = stamp.code({"wheel": "dequantise", "random": "tiny"}[entry["kind"]])
+    directory = cache() / f"{entry['id']}-{sha256_json([pin(entry['id']), made_by])[:12]}"
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with directory.with_name(f".{directory.name}.lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)  # whoever comes second finds the work done
+        if not _intact(directory):
+            with _staged(directory) as folder:
+                make(entry, folder)
+                files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
+                write_json(folder / "files.json", {"files": files, "digest": sha256_json(files)})
     return directory
 
 
@@ -136,7 +141,6 @@ def _intact(directory: Path) -> bool:
 @contextmanager
 def _staged(directory: Path) -> Iterator[Path]:
     """Yield a folder that becomes ``directory`` when the block ends well, and vanishes otherwise."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
     try:
         yield folder
