@@ -24,6 +24,13 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_a_disk_that_fills_up_is_said_with_the_file(tmp_path):
+    with pytest.raises(OSError, match="No space") as caught, atomic(tmp_path / "a.json"):
+        raise OSError(28, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "a.json")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unserialisable_row_leaves_no_file(tmp_path):
     with pytest.raises(TypeError):
         write_jsonl(tmp_path / "a.jsonl", [{"good": 1}, {"bad": object()}])

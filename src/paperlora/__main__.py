@@ -231,9 +231,14 @@ def _print_results(run: Path, names: list[str]) -> None:
                 f"{split:10} {_two(base['perplexity'])} {_two(tuned['perplexity'])} "
                 f"{base['accuracy']:9.1%} {tuned['accuracy']:9.1%}"
             )
-        print(f"report: {run / 'report.html'}")
+        print(f"report: {_shown(run / 'report.html')}")
     if "train" in names:
-        print(f"adapter: {run / 'adapter'}")
+        print(f"adapter: {_shown(run / 'adapter')}")
+
+
+def _shown(path: Path) -> str:
+    """Return the path as the user would write it: relative where they stand above it."""
+    return os.path.relpath(path) if path.absolute().is_relative_to(Path.cwd()) else str(path)
 
 
 def _two(value: float | None) -> str:

@@ -29,8 +29,10 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             yield file
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk does not say which file it refused
         raise
 
 
