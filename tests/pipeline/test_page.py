@@ -73,7 +73,7 @@ def test_the_page_says_all_that_it_must(tmp_path: Path) -> None:
         "the first sentence of the passage",
         "env/nox -s train eval -- --run runs/demo",
         'env/nox -s infer -- --run runs/demo "question"',
-        "Verified: every package matched",
+        "Verified: every package has",
         "3f" * 32,
         "train.learning_rate",
         "scaled-dot-product-attention",

@@ -49,11 +49,15 @@ def test_verdict_says_what_the_numbers_say(
 
 def test_a_control_as_good_as_the_model_takes_the_praise_back() -> None:
     numbers = ((0.1, 23.1), (0.5, 17.4))
-    assert wording.verdict(report(*numbers, {"lead": {"accuracy": 0.4}})).tone == "good"
-    beaten = wording.verdict(report(*numbers, {"lead": {"accuracy": 0.5}, "x": {}}))
-    assert beaten.tone == "mixed"
-    assert "Beware: the control “lead”" in beaten.summary
-    assert "no clear change in its answers" in beaten.headline
+    good = report(*numbers)
+    low = good["eval"]["tuned"]["test"]["accuracy_ci95"][0]
+    below = {"lead": {"accuracy": low - 0.01}}
+    assert wording.verdict(report(*numbers, below)).tone == "good"
+    for accuracy in (0.5, low + 0.01):  # as good as the model, or within its interval
+        beaten = wording.verdict(report(*numbers, {"lead": {"accuracy": accuracy}, "x": {}}))
+        assert beaten.tone == "mixed"
+        assert "Beware: the control “lead”" in beaten.summary
+        assert "no clear change in its answers" in beaten.headline
 
 
 def test_a_test_of_no_questions_shows_nothing() -> None:

@@ -159,7 +159,7 @@ def _tone(signs: set[int]) -> Literal["good", "mixed", "bad", "unknown"]:
 def verdict(report: dict[str, Any]) -> Verdict:
     """Say what the numbers of the test split say, no more.
 
-    An accuracy that a control reaches too counts as no improvement, whatever its interval.
+    An accuracy counts as an improvement only when its whole interval lies above every control.
     """
     evaluated = report["eval"]
     base, tuned = evaluated["base"]["test"], evaluated["tuned"]["test"]
@@ -167,7 +167,7 @@ def verdict(report: dict[str, Any]) -> Verdict:
     answers, about_accuracy = _accuracy(base, tuned)
     sentences = [about_perplexity, about_accuracy]
     control = best_control(evaluated["controls"])
-    if control and answers is not None and control[1] >= tuned["accuracy"]:
+    if control and answers is not None and control[1] >= tuned["accuracy_ci95"][0]:
         answers = -1 if answers == -1 else 0
         sentences.append(
             f"Beware: the control “{control[0]}” reaches {percent(control[1])} without knowing the "
