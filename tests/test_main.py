@@ -39,10 +39,6 @@ def test_help_names_every_command(capsys):
         assert name in text
 
 
-def test_the_command_line_knows_the_chain():
-    assert cli.CHAIN == CHAIN
-
-
 @pytest.mark.parametrize(
     "words", [[], ["trian"], ["train", "evil"], ["train", "--epochs", "3"], ["fetch"]]
 )

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from paperlora import __version__
 from paperlora.errors import INTERRUPTED, DataError, FindingsError, InputError, PaperloraError
 from paperlora.files import ROOT
+from paperlora.pipeline.commands import CHAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-CHAIN = ("parse", "dataset", "train", "eval", "report")
 INTERNAL = 70
 _EPILOG = """\
 Commands of the chain may be named together: `paperlora train eval`. Each brings up to date what it

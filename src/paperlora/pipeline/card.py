@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from paperlora.pipeline.dataset import SPLITS
 from paperlora.pipeline.wording import count, interval, number, percent, verdict
 
 LICENCES = {
@@ -19,8 +20,6 @@ LICENCES = {
     "MIT": "mit",
 }
 """Licence as this project writes it → as the hub does."""
-
-SPLITS = ("train", "validation", "test")
 
 
 class Markdown(str):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from paperlora.pipeline.dataset import SPLITS
 from paperlora.pipeline.palette import field_name
 from paperlora.pipeline.wording import (
     ABSENT,
@@ -32,7 +33,6 @@ from paperlora.pipeline.wording import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-SPLITS = ("train", "validation", "test")
 
 SAMPLE_ORDER = {"test": 0, "validation": 1, "train": 2}
 """Answers about papers that training never saw come first."""

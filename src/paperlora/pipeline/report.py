@@ -15,9 +15,9 @@ from typing import Any
 from paperlora.errors import DataError
 from paperlora.files import atomic, read_json, read_jsonl, sha256_json, write_json, write_text
 from paperlora.pipeline import card, page, plots
+from paperlora.pipeline.dataset import SPLITS
 
 SCHEMA = 1
-SPLITS = ("train", "validation", "test")
 PAPER = (
     *("paper", "file", "sha256", "title", "field"),
     *("extractor", "quality", "words", "page_count"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from paperlora.pipeline.dataset import SPLITS
 from paperlora.pipeline.palette import BLUE, GREY, INK, SIZE, VERMILLION
 from paperlora.pipeline.wording import best_control, number, percent
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-SPLITS = ("train", "validation", "test")
 MODELS = (("base", -0.2, GREY), ("tuned", 0.2, BLUE))
 """Name, place beside the middle of its split, colour."""
 BAR = 0.36
