@@ -56,5 +56,7 @@ def write(folder: Path, *, seed: int = 0, device: str = "cuda", **changes: objec
     flush()
     index = {"metadata": {"total_size": total}, "weight_map": places}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    (folder / "config.json").write_text(json.dumps({**config.to_dict(), "architectures": ["Gemma3nForCausalLM"]}))
+    (folder / "config.json").write_text(
+        json.dumps({**config.to_dict(), "architectures": ["Gemma3nForCausalLM"]})
+    )
     return total

@@ -60,7 +60,7 @@ class Stock:
             if stop():
                 return None
             loss = model.answer_loss(self.tuned, example, self.device) / tokens
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             total += loss.item()
         return total
 
@@ -144,7 +144,10 @@ def settings(files: Weights, config: RunConfig, where: torch.device) -> plan.Set
 
 
 def make(
-    loaded: Loaded, tuned: Any, config: RunConfig, chosen: plan.Settings | None  # noqa: ANN401
+    loaded: Loaded,
+    tuned: Any,  # noqa: ANN401 - peft carries no types
+    config: RunConfig,
+    chosen: plan.Settings | None,
 ) -> Accumulator:
     """Return the way in which ``tuned`` is trained, and say which and why.
 
@@ -189,7 +192,11 @@ def _operations(wanted: str, loaded: Loaded) -> tuple[Any, str]:
         if wanted != "plain" and obstacle is None:
             return fused, "fused"
     if wanted == "fused":
-        raise InputError(f"memory.step is fused, and {obstacle}", remedy="install it, or set memory.step=auto")
+        raise InputError(
+            f"memory.step is fused, and {obstacle}", remedy="install it, or set memory.step=auto"
+        )
     if loaded.device.type == "cuda" and wanted == "auto":
-        print(f"{obstacle}: training without fused kernels, about four times slower", file=sys.stderr)
+        print(
+            f"{obstacle}: training without fused kernels, about four times slower", file=sys.stderr
+        )
     return plain, "plain"

@@ -64,7 +64,8 @@ def load(base: Any, folder: Path) -> Any:  # noqa: ANN401
         found = set_peft_model_state_dict(tuned, {named(n): value for n, value in tensors.items()})
     except (RuntimeError, ValueError) as error:
         raise DataError(
-            f"{folder} does not fit the model: {str(error).splitlines()[0]}", remedy="run `train` again"
+            f"{folder} does not fit the model: {str(error).splitlines()[0]}",
+            remedy="run `train` again",
         ) from None
     lost = [*found.unexpected_keys, *(name for name in found.missing_keys if "lora_" in name)]
     if lost:

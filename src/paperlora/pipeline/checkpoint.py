@@ -93,10 +93,10 @@ def restore(
     with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
         stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     moments: dict[str, dict[str, torch.Tensor]] = {}
-    for key in stored:
+    for key, value in stored.items():
         if key.startswith(_MOMENT):
             moment, _, name = key.removeprefix(_MOMENT).partition("/")
-            moments.setdefault(name, {})[moment] = stored[key]
+            moments.setdefault(name, {})[moment] = value
     for name, parameter in trainable(model).items():
         parameter.data.copy_(stored[f"now/{name}"])
         if name in moments:
@@ -111,7 +111,7 @@ def restore(
 
 
 def _restored(moment: str, value: torch.Tensor, device: torch.device) -> torch.Tensor | int:
-    """Return a moment as its optimiser holds it: the count of steps on the host, the rest beside the parameter."""
+    """Return a moment as its optimiser holds it: steps on the host, the rest with the parameter."""
     if moment != "step":
         return value.to(device)
     return value if value.is_floating_point() else int(value)

@@ -273,12 +273,7 @@ def _check(config: RunConfig) -> None:
         raise InputError(f"adapter.dropout is {config.adapter.dropout}", remedy="give 0 to below 1")
     if config.eval.passages < 0:
         raise InputError(f"eval.passages is {config.eval.passages}", remedy="give 0 or more")
-    for key, known in CHOICES.items():
-        chosen = getattr(config.memory, key)
-        if chosen not in known:
-            raise InputError(
-                f"memory.{key} is {chosen!r}{_suggest(chosen, known)}", remedy=f"give {', '.join(known)}"
-            )
+    _check_choices(config.memory)
     positive = {
         "memory.loss_chunk": config.memory.loss_chunk,
         "corpus.memory_mib": config.corpus.memory_mib,
@@ -304,6 +299,16 @@ def _check(config: RunConfig) -> None:
     ):
         if not 0 < share < 0.5:
             raise InputError(f"{name} is {share}", remedy="give a share between 0 and 0.5")
+
+
+def _check_choices(memory: MemoryConfig) -> None:
+    for key, known in CHOICES.items():
+        chosen = getattr(memory, key)
+        if chosen not in known:
+            raise InputError(
+                f"memory.{key} is {chosen!r}{_suggest(chosen, known)}",
+                remedy=f"give {', '.join(known)}",
+            )
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

@@ -72,7 +72,8 @@ def prepare(seed: int) -> None:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it did not write
+    # Nothing here reads what it did not write, so no memory need be filled beforehand.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cuda.enable_cudnn_sdp(False)  # its backward pass is not deterministic
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -313,7 +314,9 @@ def parameter_count(model: Any) -> int:  # noqa: ANN401 - peft carries no types
         for name, parameter in model.named_parameters()
         if "lora_" not in name
     )
-    return own + sum(m.table[0].numel() for m in model.modules() if isinstance(m, HostEmbedding))
+    return int(own) + sum(
+        m.table[0].numel() for m in model.modules() if isinstance(m, HostEmbedding)
+    )
 
 
 def compute_dtype(name: str, where: torch.device) -> torch.dtype:

@@ -116,7 +116,9 @@ def step_bytes(s: Shape, tokens: int, activations: str, *, rank: int, chunk: int
     mixed = tokens * s.heads * s.head * s.number
     # What a layer saves: predictions, nine rows of the hidden width, the heads before and after they
     # are turned, attention's result before and after it is widened, and the MLP's three.
-    saved = s.streams * stream + 9 * stream + 2 * heads + 2 * mixed + 3 * tokens * s.width * s.number
+    saved = (
+        s.streams * stream + 9 * stream + 2 * heads + 2 * mixed + 3 * tokens * s.width * s.number
+    )
     matrix = 2 * s.width * (s.hidden + extra) * s.number
     outward = 2 * s.streams * stream + tokens * (s.width + extra) * s.number
     entries = {
@@ -147,7 +149,13 @@ def peak(
 
 
 def choose(
-    s: Shape, tokens: int, free: int, *, wanted: str = "auto", table: str = "auto", **sizes: Any  # noqa: ANN401
+    s: Shape,
+    tokens: int,
+    free: int,
+    *,
+    wanted: str = "auto",
+    table: str = "auto",
+    **sizes: Any,  # noqa: ANN401
 ) -> Settings:
     """Return the fastest settings that fit ``free`` bytes, or those that are ``wanted``.
 

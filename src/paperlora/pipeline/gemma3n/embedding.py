@@ -16,7 +16,9 @@ Tensor = torch.Tensor
 class HostEmbedding(torch.nn.Module):
     """Stands in for an embedding whose ``table`` [vocabulary, width] stays where it is."""
 
-    def __init__(self, table: Tensor, scale: float, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, table: Tensor, scale: float, device: torch.device, dtype: torch.dtype
+    ) -> None:
         """Keep ``table`` out of the module's parameters, so that nothing moves or converts it."""
         super().__init__()
         self.table = (table,)

@@ -1,7 +1,7 @@
 """The step's small operations as Triton kernels; same names and meanings as in ``plain``.
 
-Each is one launch and one pass over its data where autograd would take dozens. Triton compiles at first use, for
-which it needs a C compiler and Python's headers: ``obstacle`` says what is missing.
+Each is one launch and one pass over its data where autograd would take dozens. Triton compiles at first
+use, for which it needs a C compiler and Python's headers: ``obstacle`` says what is missing.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import functools
 import shutil
 import sysconfig
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import triton
 
-from paperlora.pipeline.gemma3n import kernels_attention, kernels_matrix, kernels_streams, kernels_tokens, plain
+from paperlora.pipeline.gemma3n import plain
+from paperlora.pipeline.gemma3n.kernels import attention, matrix, streams
+from paperlora.pipeline.gemma3n.kernels import tokens as rows
 
 if TYPE_CHECKING:
     from paperlora.pipeline.gemma3n.weights import Layer, Projection
@@ -46,7 +48,7 @@ def predict(layer: Layer, h: Tensor, x: Tensor) -> Tensor:
     """As ``plain.predict``."""
     p = torch.empty_like(h)
     _, tokens, hidden = h.shape
-    kernels_streams.predict[(tokens,)](
+    streams.predict[(tokens,)](
         h, p, x, layer.router_norm, layer.router, layer.predict, layer.input_norm,
         tokens, hidden, x.stride(0), layer.eps, **_streams(h), num_warps=8,
     )  # fmt: skip
@@ -57,7 +59,7 @@ def predict_backward(layer: Layer, h: Tensor, dp: Tensor, skip: Tensor, dx: Tens
     """As ``plain.predict_backward``."""
     dh = torch.empty_like(h)
     _, tokens, hidden = h.shape
-    kernels_streams.predict_backward[(tokens,)](
+    streams.predict_backward[(tokens,)](
         h, dp, skip, dx, dh, layer.router_norm, layer.router, layer.predict, layer.input_norm,
         tokens, hidden, dx.stride(0), layer.eps, **_streams(h), num_warps=8,
     )  # fmt: skip
@@ -71,7 +73,7 @@ def rotate(
     tokens, width = y.shape
     out = y.new_empty(heads, tokens, width // heads)
     cos, sin = turn or (out, out)
-    kernels_tokens.rotate[(tokens, heads)](
+    rows.rotate[(tokens, heads)](
         y, out, out if weight is None else weight, cos, sin, tokens, y.stride(0), eps,
         D=width // heads, NORM=weight is not None, TURN=turn is not None, num_warps=1,
     )  # fmt: skip
@@ -91,7 +93,7 @@ def rotate_backward(
     if outward.stride(2) != 1:
         outward = outward.contiguous()
     cos, sin = turn or (y, y)
-    kernels_tokens.rotate_backward[(tokens, heads)](
+    rows.rotate_backward[(tokens, heads)](
         y, outward, dy, y if weight is None else weight, cos, sin,
         y.stride(0), dy.stride(0), outward.stride(0), outward.stride(1), eps,
         D=width, NORM=weight is not None, TURN=turn is not None, num_warps=1,
@@ -108,7 +110,8 @@ def _blocks(q: Tensor) -> dict[str, int | str]:
 
 @functools.cache
 def _shared_memory(device: int) -> int:
-    return int(torch.cuda.get_device_properties(device).shared_memory_per_block_optin)
+    properties: Any = torch.cuda.get_device_properties(device)
+    return int(properties.shared_memory_per_block_optin)
 
 
 def attend(
@@ -119,7 +122,7 @@ def attend(
     out = torch.empty_like(q)
     sizes = q.new_empty(heads, tokens, dtype=torch.float32)
     blocks = _blocks(q)
-    kernels_attention.forward[(tokens // int(blocks["BM"]), heads)](
+    attention.forward[(tokens // int(blocks["BM"]), heads)](
         q, k, v, bounds[0], out, sizes, tokens, window, GROUP=heads // len(k), D=width,
         **blocks, num_warps=8, num_stages=2,
     )  # fmt: skip
@@ -137,8 +140,9 @@ def attend_backward(
     q, k, v = inputs
     out, sizes = made
     heads, tokens, width = q.shape
+    assert sizes is not None  # noqa: S101 - attend returned it
     given = torch.empty_like(sizes)
-    kernels_attention.products[(tokens, heads)](
+    attention.products[(tokens, heads)](
         out, outward, given, tokens, outward.stride(0), outward.stride(1), D=width, num_warps=1
     )
     dq, dk, dv = torch.empty_like(q), torch.empty_like(q), torch.empty_like(q)
@@ -146,11 +150,11 @@ def attend_backward(
     grid = (tokens // int(blocks["BM"]), heads)
     strides = (outward.stride(0), outward.stride(1))
     shape = {"GROUP": heads // len(k), "D": width, **blocks}
-    kernels_attention.backward_queries[grid](
+    attention.backward_queries[grid](
         q, k, v, bounds[0], outward, sizes, given, dq, tokens, window, *strides, **shape,
         num_warps=8, num_stages=1,
     )  # fmt: skip
-    kernels_attention.backward_keys[grid](
+    attention.backward_keys[grid](
         q, k, v, *bounds, outward, sizes, given, dk, dv, tokens, window, *strides, **shape,
         num_warps=8, num_stages=1,
     )  # fmt: skip
@@ -162,7 +166,7 @@ def middle(layer: Layer, o: Tensor, p0: Tensor, x: Tensor, low: Tensor, f: Tenso
     """As ``plain.middle``."""
     a = torch.empty_like(o)
     tokens, hidden = o.shape
-    kernels_tokens.middle[(tokens,)](
+    rows.middle[(tokens,)](
         o, p0, x, low, a, f, layer.attention_norm, layer.laurel_norm, layer.before_mlp_norm,
         hidden, x.stride(0), f.stride(0), layer.eps, BH=_width(hidden), num_warps=8,
     )  # fmt: skip
@@ -175,7 +179,7 @@ def middle_backward(
     """As ``plain.middle_backward``."""
     do, dlow, skip = torch.empty_like(o), torch.empty_like(o), torch.empty_like(o)
     tokens, hidden = o.shape
-    kernels_tokens.middle_backward[(tokens,)](
+    rows.middle_backward[(tokens,)](
         o, low, a, da, df, do, dlow, skip,
         layer.attention_norm, layer.laurel_norm, layer.before_mlp_norm,
         hidden, df.stride(0), layer.eps, BH=_width(hidden), num_warps=8,
@@ -186,7 +190,7 @@ def middle_backward(
 def activate(y: Tensor, cutoff: float | None, h: Tensor) -> None:
     """As ``plain.activate``."""
     width = y.shape[1] // 2
-    kernels_tokens.activate[(len(y),)](
+    rows.activate[(len(y),)](
         y, h, cutoff or 0.0, width, y.stride(0), h.stride(0),
         SPARSE=cutoff is not None, B=min(_width(width), 2048), num_warps=8,
     )  # fmt: skip
@@ -195,18 +199,20 @@ def activate(y: Tensor, cutoff: float | None, h: Tensor) -> None:
 def activate_backward(y: Tensor, cutoff: float | None, dh: Tensor) -> None:
     """As ``plain.activate_backward``."""
     width = y.shape[1] // 2
-    kernels_tokens.activate_backward[(len(y),)](
+    rows.activate_backward[(len(y),)](
         y, dh, cutoff or 0.0, width, y.stride(0), dh.stride(0),
         SPARSE=cutoff is not None, B=min(_width(width), 2048), num_warps=8,
     )  # fmt: skip
 
 
-def correct(layer: Layer, a: Tensor, m: Tensor, p: Tensor, *, keep: bool) -> tuple[Tensor | None, Tensor]:
+def correct(
+    layer: Layer, a: Tensor, m: Tensor, p: Tensor, *, keep: bool
+) -> tuple[Tensor | None, Tensor]:
     """As ``plain.correct``."""
     q = torch.empty_like(p) if keep else None
     u = torch.empty_like(a)
     _, tokens, hidden = p.shape
-    kernels_streams.correct[(tokens,)](
+    streams.correct[(tokens,)](
         a, m, p, p if q is None else q, u, layer.after_mlp_norm, layer.router_norm, layer.router,
         layer.correct, layer.output_scale, tokens, hidden, layer.eps,
         KEEP=keep, **_streams(p), num_warps=8,
@@ -220,7 +226,7 @@ def correct_backward(
     """As ``plain.correct_backward``."""
     da, dm = torch.empty_like(a), torch.empty_like(m)
     _, tokens, hidden = p.shape
-    kernels_streams.correct_backward[(tokens,)](
+    streams.correct_backward[(tokens,)](
         a, m, p, dq, du, da, dm, layer.after_mlp_norm, layer.router_norm, layer.router,
         layer.correct, layer.output_scale, tokens, hidden, layer.eps, **_streams(p), num_warps=8,
     )  # fmt: skip
@@ -231,7 +237,7 @@ def scale_input(g: Tensor, e: Tensor) -> Tensor:
     """As ``plain.scale_input``."""
     z = torch.empty_like(g)
     width = g.shape[1]
-    kernels_tokens.scale_input[(len(g),)](g, e, z, width, e.stride(0), B=_width(width), num_warps=1)
+    rows.scale_input[(len(g),)](g, e, z, width, e.stride(0), B=_width(width), num_warps=1)
     return z
 
 
@@ -239,7 +245,7 @@ def scale_input_backward(g: Tensor, e: Tensor, dz: Tensor) -> Tensor:
     """As ``plain.scale_input_backward``."""
     dg = torch.empty_like(g)
     width = g.shape[1]
-    kernels_tokens.scale_input_backward[(len(g),)](
+    rows.scale_input_backward[(len(g),)](
         g, e, dz, dg, width, e.stride(0), B=_width(width), num_warps=1
     )
     return dg
@@ -248,7 +254,7 @@ def scale_input_backward(g: Tensor, e: Tensor, dz: Tensor) -> Tensor:
 def inject(layer: Layer, q: Tensor, y: Tensor) -> None:
     """As ``plain.inject``."""
     _, tokens, hidden = q.shape
-    kernels_streams.inject[(tokens,)](
+    streams.inject[(tokens,)](
         q, y, layer.ple_norm, tokens, hidden, layer.eps, **_streams(q), num_warps=4
     )
 
@@ -257,7 +263,7 @@ def inject_backward(layer: Layer, y: Tensor, dq: Tensor) -> Tensor:
     """As ``plain.inject_backward``."""
     dy = torch.empty_like(y)
     _, tokens, hidden = dq.shape
-    kernels_streams.inject_backward[(tokens,)](
+    streams.inject_backward[(tokens,)](
         y, dq, dy, layer.ple_norm, tokens, hidden, layer.eps, **_streams(dq), num_warps=4
     )
     return dy
@@ -271,7 +277,7 @@ def expand(one: Projection, out: Tensor, place: int) -> None:
         return
     extra = out.shape[1] - one.columns
     blocks = min(32, _width(one.columns // 64))
-    kernels_matrix.expand[(one.rows, triton.cdiv(one.columns // 64, blocks))](
+    matrix.expand[(one.rows, triton.cdiv(one.columns // 64, blocks))](
         one.weight.data, state.absmax, state.code, state.state2.absmax, state.state2.code, state.offset,
         out, pair.b if pair else out, one.columns, out.stride(0), place, pair.scale if pair else 0.0,
         R=pair.b.shape[1] if pair else 0, EXTRA=extra, BE=_width(max(extra, 1)),
@@ -287,6 +293,6 @@ def cross_entropy(
         plain.cross_entropy(logits, labels, cap, scale, losses)
         return
     tokens, vocabulary = logits.shape
-    kernels_matrix.cross_entropy[(tokens,)](
+    matrix.cross_entropy[(tokens,)](
         logits, labels, losses, scale, vocabulary, cap, B=min(4096, _width(vocabulary)), num_warps=8
     )

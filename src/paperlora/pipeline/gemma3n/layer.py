@@ -128,7 +128,8 @@ def backward(context: Context, layer: Layer, saved: Saved, dq: Tensor) -> Tensor
     dmixed = products.backward(ops, layer.o, s.mixed, do)
     _attend_backward(context, layer, s, dmixed, dfirst[:, left:])
     dx = products.backward(ops, layer.first, s.x, dfirst)
-    return ops.predict_backward(layer, s.h, dq, skip, dx)
+    dh: Tensor = ops.predict_backward(layer, s.h, dq, skip, dx)
+    return dh
 
 
 def _parts(context: Context, layer: Layer, y: Tensor) -> list[Tensor]:

@@ -7,7 +7,6 @@ asked for. The peak of a load is the model plus one matrix.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bitsandbytes
@@ -24,6 +23,7 @@ from paperlora.pipeline.gemma3n.embedding import HostEmbedding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _TABLE = "embed_tokens_per_layer.weight"
 _TEXT = "model.language_model."
@@ -111,8 +111,10 @@ def _read(
 ) -> torch.Tensor:
     """Fill ``made`` from the checkpoint and return the table, which is no part of it."""
     wanted = {name for name, _ in made.named_parameters()} | set(made.state_dict())
-    table = None
-    for stored, tensor in tqdm(_tensors(directory), desc="load", unit="tensor", disable=None, leave=False):
+    table: torch.Tensor | None = None
+    for stored, tensor in tqdm(
+        _tensors(directory), desc="load", unit="tensor", disable=None, leave=False
+    ):
         name = stored if multimodal else stored.replace(_TEXT, "model.", 1)
         if name.endswith(_TABLE):
             table = tensor

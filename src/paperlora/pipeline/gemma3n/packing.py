@@ -77,12 +77,14 @@ def _row(examples: list[Encoded], sizes: list[int]) -> Row:
     for example in examples:
         ids += example.prompt + example.answer
         labels += [UNLABELLED] * (len(example.prompt) - 1) + example.answer + [UNLABELLED]
-    # Any real token will do for the rest, but not the pad: its embedding is nought, where norms have no gradient.
+    # Any real token will do for the rest, but not the pad: norms have no gradient at its nought.
     ends = list(accumulate(sizes_within))
     return Row(
         ids=ids + ids[:1] * left,
         positions=[place for size in sizes_within for place in range(size)],
-        starts=[end - size for size, end in zip(sizes_within, ends, strict=True) for _ in range(size)],
+        starts=[
+            end - size for size, end in zip(sizes_within, ends, strict=True) for _ in range(size)
+        ],
         ends=[end for size, end in zip(sizes_within, ends, strict=True) for _ in range(size)],
         labels=labels + [UNLABELLED] * left,
     )

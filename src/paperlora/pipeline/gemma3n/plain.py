@@ -118,24 +118,23 @@ def attend(
     apart = place[:, None] - place[None]
     seen = (apart >= 0) & (apart < window) & (place[None] >= bounds[0][:, None])
     times = len(q) // len(k)
-    many = (part.repeat_interleave(times, 0)[None] for part in (k, v))
-    return F.scaled_dot_product_attention(q[None], *many, attn_mask=seen, scale=1.0)[0], None
+    k, v = k.repeat_interleave(times, 0), v.repeat_interleave(times, 0)
+    made = F.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=seen, scale=1.0)
+    return made[0], None
 
 
 def attend_backward(
     inputs: tuple[Tensor, Tensor, Tensor],
     bounds: tuple[Tensor, Tensor],
     window: int,
-    made: tuple[Tensor, Tensor | None],
+    made: tuple[Tensor, Tensor | None],  # noqa: ARG001 - the kernels need it
     outward: Tensor,
 ) -> tuple[Tensor, ...]:
     """Return the gradients of queries, keys and values; ``made`` is what ``attend`` returned."""
     return _gradients(lambda q, k, v: attend(q, k, v, bounds, window)[0], inputs, [outward])
 
 
-def _middle(
-    layer: Layer, o: Tensor, p0: Tensor, x: Tensor, low: Tensor
-) -> tuple[Tensor, Tensor]:
+def _middle(layer: Layer, o: Tensor, p0: Tensor, x: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
     attended = p0.float() + _norm(o, layer.attention_norm, layer.eps)
     laurel = x.float() + _norm(low, layer.laurel_norm, layer.eps)
     a = ((attended + laurel) / math.sqrt(2)).to(o.dtype)
@@ -153,7 +152,9 @@ def middle_backward(
     layer: Layer, o: Tensor, low: Tensor, a: Tensor, da: Tensor, df: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of ``o``, of ``low`` and the one that ``p0`` and ``x`` share."""
-    (through,) = _gradients(lambda one: _norm(one, layer.before_mlp_norm, layer.eps), [a], [df.float()])
+    (through,) = _gradients(
+        lambda one: _norm(one, layer.before_mlp_norm, layer.eps), [a], [df.float()]
+    )
     skip = (da.float() + through.float()) / math.sqrt(2)
     (do,) = _gradients(lambda one: _norm(one, layer.attention_norm, layer.eps), [o], [skip])
     (dlow,) = _gradients(lambda one: _norm(one, layer.laurel_norm, layer.eps), [low], [skip])
@@ -185,7 +186,9 @@ def _correct(layer: Layer, a: Tensor, m: Tensor, p: Tensor) -> tuple[Tensor, Ten
     return corrected, (corrected[0] * layer.output_scale).to(p.dtype)
 
 
-def correct(layer: Layer, a: Tensor, m: Tensor, p: Tensor, *, keep: bool) -> tuple[Tensor | None, Tensor]:
+def correct(
+    layer: Layer, a: Tensor, m: Tensor, p: Tensor, *, keep: bool
+) -> tuple[Tensor | None, Tensor]:
     """Return AltUp's corrected streams [S, T, H] (if to ``keep``) and the scaled active one."""
     corrected, u = _correct(layer, a, m, p)
     return (corrected if keep else None), u

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -29,7 +29,7 @@ class Runner:
     seconds: float = 0.0
     rooms: dict[int, Inputs] = field(default_factory=dict)
     graphs: dict[int, tuple[torch.cuda.CUDAGraph, torch.Tensor]] = field(default_factory=dict)
-    pool: tuple[int, int] | None = None
+    pool: Any = None
 
     def train(self, row: Row, scale: float) -> torch.Tensor:
         """Add the gradient of a row's loss times ``scale``; return the loss (nats, summed), a scalar."""

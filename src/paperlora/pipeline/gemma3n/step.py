@@ -96,11 +96,15 @@ def inputs(model: Model, length: int) -> Inputs:
         starts=torch.zeros(length, **whole),
         ends=torch.zeros(length, **whole),
         labels=torch.full((length,), -100, **whole),
-        embeddings=like.new_zeros(length, config.num_hidden_layers * config.hidden_size_per_layer_input),
+        embeddings=like.new_zeros(
+            length, config.num_hidden_layers * config.hidden_size_per_layer_input
+        ),
         scale=torch.ones((), device=like.device),
         rooms=[
             torch.empty(
-                (config.altup_num_inputs, length, config.hidden_size), dtype=like.dtype, pin_memory=True
+                (config.altup_num_inputs, length, config.hidden_size),
+                dtype=like.dtype,
+                pin_memory=True,
             )
             for _ in model.layers
             if model.activations == "offload"
@@ -221,4 +225,5 @@ def _tail(model: Model, h: Tensor) -> Tensor:
         other = F.linear(stream, matrix).float()
         size = other.square().mean(-1, keepdim=True).clamp_min(SMALLEST_SQUARE).sqrt()
         total = total + other * magnitude / size
-    return text.norm((total / len(h)).to(h.dtype))
+    out: Tensor = text.norm((total / len(h)).to(h.dtype))
+    return out

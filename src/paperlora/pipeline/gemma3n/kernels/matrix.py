@@ -1,12 +1,11 @@
 """Triton kernels over the large matrices: unpacking NF4 weights, and the loss over a vocabulary."""
 
-# ruff: noqa: ANN001, ANN201, N803, N806 - Triton's own language: no annotations, constants in capitals
 from __future__ import annotations
 
 import triton
 import triton.language as tl
 
-from paperlora.pipeline.gemma3n.kernels_streams import tanh
+from paperlora.pipeline.gemma3n.kernels.streams import tanh
 
 
 @triton.jit
@@ -61,7 +60,9 @@ def cross_entropy(logits, labels, losses, scale, V, cap, B: tl.constexpr):
     if label < 0:
         tl.store(losses + t, 0.0)
         for start in range(0, V, B):
-            tl.store(row + start + col, tl.zeros([B], logits.dtype.element_ty), mask=start + col < V)
+            tl.store(
+                row + start + col, tl.zeros([B], logits.dtype.element_ty), mask=start + col < V
+            )
     else:
         total = tl.zeros([B], tl.float32)
         for start in range(0, V, B):

@@ -1,10 +1,9 @@
 """Triton kernels over AltUp's streams: one program a token, everything about it in one pass.
 
-Shapes: streams [S, T, H], rows [T, H]; sums are in float32. RMSNorm's gradient, with r = rsqrt(mean x^2 + eps)
-and g the gradient times the weight, is r (g - x r^2 mean(g x)). The functions in ``plain`` say what is computed.
+Shapes: streams [S, T, H], rows [T, H]; sums are in float32. RMSNorm's gradient is r (g - x r^2 mean(g x)),
+with r = rsqrt(mean x^2 + eps) and g the gradient times the weight. ``plain`` says what is computed.
 """
 
-# ruff: noqa: ANN001, ANN201, N803, N806 - Triton's own language: no annotations, constants in capitals
 from __future__ import annotations
 
 import triton
@@ -13,7 +12,7 @@ import triton.language as tl
 
 @triton.jit
 def tanh(x):
-    """Return tanh(x); the exponential's overflow gives the right limit."""
+    """Return the hyperbolic tangent; the exponential's overflow gives the right limit."""
     return 1.0 - 2.0 / (1.0 + tl.exp(2.0 * x))
 
 
@@ -158,7 +157,9 @@ def correct(
                 tl.store(q + (i * T + t) * H + col, rounded, mask=on)
             if i == 0:
                 out = tl.load(output_scale + col, mask=on, other=0.0).to(tl.float32)
-                tl.store(u + t * H + col, (rounded.to(tl.float32) * out).to(u.dtype.element_ty), mask=on)
+                tl.store(
+                    u + t * H + col, (rounded.to(tl.float32) * out).to(u.dtype.element_ty), mask=on
+                )
 
 
 @triton.jit
@@ -196,7 +197,11 @@ def correct_backward(
     dactive = dnews + router_gradient(dmodality, modality, router, scale, active, r, H, S, BH)
     tl.store(dq + t * H + col, (down0 - dnews).to(dq.dtype.element_ty), mask=on)
     tl.store(da + t * H + col, dactive.to(da.dtype.element_ty), mask=on)
-    tl.store(dm + t * H + col, norm_gradient(made, size, dactive * weight, H).to(dm.dtype.element_ty), mask=on)
+    tl.store(
+        dm + t * H + col,
+        norm_gradient(made, size, dactive * weight, H).to(dm.dtype.element_ty),
+        mask=on,
+    )
 
 
 @triton.jit

@@ -6,7 +6,6 @@ and the window, blocks of keys that a block of queries cannot see are never read
 the same inputs give the same bits.
 """
 
-# ruff: noqa: ANN001, ANN201, N803, N806 - Triton's own language: no annotations, constants in capitals
 from __future__ import annotations
 
 import triton

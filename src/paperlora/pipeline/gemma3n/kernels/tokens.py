@@ -3,18 +3,17 @@
 The functions in ``plain`` say what is computed; sums are in float32.
 """
 
-# ruff: noqa: ANN001, ANN201, N803, N806 - Triton's own language: no annotations, constants in capitals
 from __future__ import annotations
 
 import triton
 import triton.language as tl
 
-from paperlora.pipeline.gemma3n.kernels_streams import inverse_size, norm_gradient, tanh
+from paperlora.pipeline.gemma3n.kernels.streams import inverse_size, norm_gradient, tanh
 
 
 @triton.jit
 def gelu(x):
-    """Return gelu(x) in its tanh form, and its derivative."""
+    """Return GELU in its tanh form, and its derivative."""
     k = 0.7978845608028654  # sqrt(2 / pi)
     t = tanh(k * (x + 0.044715 * x * x * x))
     slope = 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * k * (1.0 + 0.134145 * x * x)
