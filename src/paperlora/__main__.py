@@ -127,6 +127,8 @@ def _parser() -> argparse.ArgumentParser:
 def _environment_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     verify = command("verify", _verify, "compare this environment with its lock")
     verify.add_argument("--target", default="cuda", help="target of the lock (cuda)")
+    verify.add_argument("--files", action="store_true", help="read every installed file too")
+    verify.add_argument("--json", action="store_true", help="print the findings for a program")
     lock = command("lock", _lock, "resolve the targets anew and write the lockfiles")
     lock.add_argument("--target", default="cuda", help="target to lock (cuda)")
 
@@ -291,7 +293,7 @@ def _compare(arguments: argparse.Namespace) -> None:
 def _verify(arguments: argparse.Namespace) -> None:
     from paperlora.environment import verify  # noqa: PLC0415
 
-    verify.run(arguments.target)
+    verify.run(arguments.target, files=arguments.files, as_json=arguments.json)
 
 
 def _lock(arguments: argparse.Namespace) -> None:

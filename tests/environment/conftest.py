@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import sys
 import zipfile
@@ -70,6 +71,12 @@ beta = "1.5"
 """
 
 
+def record_line(entry: str, content: bytes) -> str:
+    """Return the line of RECORD for a file."""
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    return f"{entry},sha256={digest},{len(content)}\n"
+
+
 def write_wheel(folder: Path, name: str, version: str) -> Wheel:
     """Write an importable wheel of one module, the same bytes each time, and return its facts."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,8 +87,8 @@ def write_wheel(folder: Path, name: str, version: str) -> Wheel:
         f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    listed = [*files, f"{about}/RECORD"]
-    files[f"{about}/RECORD"] = "".join(f"{entry},,\n" for entry in listed)
+    lines = [record_line(entry, text.encode()) for entry, text in files.items()]
+    files[f"{about}/RECORD"] = "".join(lines) + f"{about}/RECORD,,\n"
     with zipfile.ZipFile(path, "w") as archive:
         for entry, text in files.items():
             archive.writestr(zipfile.ZipInfo(entry), text)

@@ -102,8 +102,8 @@ def check(target: str, through: str) -> int:
     """Return 0 when verified, 1 when installing can repair it, 3 when the lock is at fault."""
     wrong = verify.stale(target)
     found = wrong or verify.findings(target, through=through or None)
-    for line in found:
-        _say(line)
+    for one in found:
+        _say(str(one))
     return LOCK_AT_FAULT if wrong else REPAIRABLE if found else 0
 
 
