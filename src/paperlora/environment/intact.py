@@ -116,15 +116,15 @@ def _problem(claim: Claim, prefix: str, removed: frozenset[str]) -> str:
         # RECORD cannot hold its own hash; a compiled module is made after the wheel.
         bare = claim.path.endswith((".dist-info/RECORD", ".pyc"))
         return "" if bare else "RECORD has no hash for it"
-    if claim.size and claim.size != str(about.st_size):
-        return f"the file was changed: {about.st_size} bytes, RECORD says {claim.size}"
-    return _content_problem(claim)
+    return _changed(claim, about.st_size)
 
 
-def _content_problem(claim: Claim) -> str:
+def _changed(claim: Claim, size: int) -> str:
     name, _, digest = claim.hashed.partition("=")
     if name not in _HASHES:
         return f"RECORD has a {name} hash, not one of {', '.join(_HASHES)}"
+    if claim.size and claim.size != str(size):
+        return f"the file was changed: {size} bytes, RECORD says {claim.size}"
     try:
         with open(claim.place, "rb") as file:  # noqa: PTH123 - 20,000 files: a Path costs more
             seen = hashlib.file_digest(file, name).digest()
