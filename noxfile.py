@@ -32,6 +32,7 @@ COMMANDS = {
     "compare": "Say whether two runs gave the same results.",
     "papers": "Rebuild the papers that ship from their LaTeX sources.",
     "verify": "Compare the environment with its lock.",
+    "doctor": "Look at driver, GPU, memory and disk, and what fits.",
 }
 
 nox.options.sessions = ["tests"]

@@ -129,6 +129,9 @@ def _environment_commands(command: Callable[..., argparse.ArgumentParser]) -> No
     verify.add_argument("--target", default="cuda", help="target of the lock (cuda)")
     verify.add_argument("--files", action="store_true", help="read every installed file too")
     verify.add_argument("--json", action="store_true", help="print the findings for a program")
+    doctor = command("doctor", _doctor, "look at driver, GPU, memory and disk, and what fits")
+    doctor.add_argument("--target", default="cuda", help="target of the lock (cuda)")
+    doctor.add_argument("--json", action="store_true", help="print what was seen for a program")
     lock = command("lock", _lock, "resolve the targets anew and write the lockfiles")
     lock.add_argument("--target", default="cuda", help="target to lock (cuda)")
 
@@ -294,6 +297,12 @@ def _verify(arguments: argparse.Namespace) -> None:
     from paperlora.environment import verify  # noqa: PLC0415
 
     verify.run(arguments.target, files=arguments.files, as_json=arguments.json)
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    from paperlora.environment import doctor  # noqa: PLC0415
+
+    doctor.run(arguments.target, as_json=arguments.json)
 
 
 def _lock(arguments: argparse.Namespace) -> None:
