@@ -1,0 +1,107 @@
+"""Planner: the fewest of a runtime's packages that must change so that the pipeline runs on it.
+
+An iterative-deepening search: sets of no changed package first, then of one, and so on; so the
+first answer is the smallest. Packages that are added count as nothing, protected ones never change,
+and no requirement that the runtime met may be broken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from paperlora.environment import metadata
+from paperlora.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from paperlora.environment.metadata import Metadata
+    from paperlora.environment.target import Requirement
+
+_MOST = 8
+"""Changed packages beyond which a runtime is called unsuitable."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What is to be solved: ``pool`` holds the versions to choose from, the best first."""
+
+    runtime: Mapping[str, Metadata]
+    asked: Sequence[Requirement]
+    pool: Mapping[str, Sequence[Metadata]]
+    environment: Mapping[str, str]
+    protects: Callable[[str], bool]
+
+
+def plan(problem: Problem) -> dict[str, str]:
+    """Return name → version of what must be installed, with as few changed packages as can be.
+
+    Raises ``InputError`` when no choice from the pool serves.
+    """
+    shipped = {_what(one) for one in metadata.unmet(problem.runtime, problem.environment)}
+    for most in range(_MOST + 1):
+        if (chosen := _search(problem, shipped, {}, most)) is not None:
+            return dict(sorted((name, one.version) for name, one in chosen.items()))
+    raise InputError(
+        f"no {_MOST} changes make this runtime serve, of the versions that are known",
+        remedy="choose another runtime, or widen `accepts` in env/stages.toml",
+    )
+
+
+def changed(chosen: Mapping[str, str], runtime: Mapping[str, str]) -> dict[str, str]:
+    """Return those of ``chosen`` that the runtime has in another version."""
+    return {name: one for name, one in chosen.items() if name in runtime and runtime[name] != one}
+
+
+def _search(
+    problem: Problem,
+    shipped: set[tuple[str, str]],
+    chosen: dict[str, Metadata],
+    most: int,
+) -> dict[str, Metadata] | None:
+    """Mend the first thing that is wrong in each possible way, until nothing is."""
+    if sum(name in problem.runtime for name in chosen) > most:
+        return None
+    options = next(_wrong(problem, shipped, chosen), None)
+    if options is None:
+        return chosen
+    for one in options:
+        free = one.name not in chosen and not (
+            one.name in problem.runtime and problem.protects(one.name)
+        )
+        if free:
+            found = _search(problem, shipped, {**chosen, one.name: one}, most)
+            if found is not None:
+                return found
+    return None
+
+
+def _wrong(
+    problem: Problem, shipped: set[tuple[str, str]], chosen: dict[str, Metadata]
+) -> Iterator[Iterator[Metadata]]:
+    """Yield, for each thing that is wrong, the packages any of which would mend it."""
+    held = {**problem.runtime, **chosen}
+    for one in problem.asked:
+        if one.name not in held or not _accepted(one, held[one.name].version):
+            yield (new for new in problem.pool.get(one.name, ()) if _accepted(one, new.version))
+    for broken in metadata.unmet(held, problem.environment):
+        if _what(broken) not in shipped:
+            wanted = metadata.requirement(broken.requirement).specifier
+            yield chain(
+                (
+                    new
+                    for new in problem.pool.get(broken.needs, ())
+                    if wanted.contains(new.version, prereleases=True)
+                ),
+                problem.pool.get(broken.package, ()),
+            )
+
+
+def _accepted(one: Requirement, version: str) -> bool:
+    return version == "" or metadata.accepts(one.accepts or one.version, version)
+
+
+def _what(one: metadata.Unmet) -> tuple[str, str]:
+    return one.package, one.requirement
