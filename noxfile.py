@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import nox
+import packaging
 
 ROOT = Path(__file__).resolve().parent
 TARGET = "cuda"
@@ -113,13 +114,21 @@ def install(session: nox.Session) -> None:
     environment(*session.posargs)
 
 
+def without_environment(session: nox.Session, command: str) -> None:
+    """Run a command of the locks: any supported Python will do, with nox's own `packaging`.
+
+    The lock comes before the environment.
+    """
+    path = f"{ROOT / 'src'}{os.pathsep}{Path(packaging.__file__).parent.parent}"
+    python, tools = bootstrap("python"), bootstrap("tools")
+    command_line = (python, "-m", "paperlora", command, *session.posargs)
+    call(*command_line, PYTHONPATH=path, PAPERLORA_TOOLS=tools)
+
+
 @nox.session
 def lock(session: nox.Session) -> None:
     """Resolve again what env/*.toml asks for and rewrite lockfiles/."""
-    tools = bootstrap("tools")
-    # Any supported Python will do: the lock comes before the environment.
-    command = [bootstrap("python"), "-m", "paperlora", "lock", *session.posargs]
-    call(*command, PYTHONPATH=str(ROOT / "src"), PAPERLORA_TOOLS=tools)
+    without_environment(session, "lock")
 
 
 @nox.session

@@ -133,7 +133,7 @@ def _environment_commands(command: Callable[..., argparse.ArgumentParser]) -> No
     doctor.add_argument("--target", default="cuda", help="target of the lock (cuda)")
     doctor.add_argument("--json", action="store_true", help="print what was seen for a program")
     lock = command("lock", _lock, "resolve the targets anew and write the lockfiles")
-    lock.add_argument("--target", default="cuda", help="target to lock (cuda)")
+    lock.add_argument("--target", nargs="*", default=[], help="targets to lock (all)")
 
 
 def _run_options() -> argparse.ArgumentParser:
@@ -308,7 +308,7 @@ def _doctor(arguments: argparse.Namespace) -> None:
 def _lock(arguments: argparse.Namespace) -> None:
     from paperlora.environment import resolve  # noqa: PLC0415
 
-    resolve.run(arguments.target)
+    resolve.run(*arguments.target)
 
 
 if __name__ == "__main__":

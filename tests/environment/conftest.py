@@ -63,7 +63,6 @@ packages = ["uv==0.9", "nox==1 ; python_version >= '3.10'"]
 RUNTIME = """
 commit = "c0ffee"
 python = "3.12.1"
-absent = ["uv", "gamma"]
 
 [packages]
 alpha = "1.0+cu1"
@@ -132,6 +131,7 @@ def write_lock(root: Path) -> Lock:
         python=target.python,
         platform=target.platform,
         installed_bytes=target.installed_bytes,
+        provided={},
         slices=tuple(slices),
         digest="",
     )

@@ -94,6 +94,8 @@ def differences(
 def surplus(target: str, *, root: Path = ROOT) -> list[str]:
     """Return the names of installed packages that no stage of the lock has."""
     locked = locks.load(target, root=root).packages(_python())
+    if targets.load(target, root=root).colab:
+        return []  # the rest of a Colab runtime is its own
     return sorted({one.name for one in installed.distributions()} - locked.keys())
 
 
@@ -103,9 +105,11 @@ def findings(target: str, *, through: str | None = None, root: Path = ROOT) -> l
     Raises ``InputError`` for an unknown target and ``EnvironmentNotVerifiedError`` when the lock
     cannot be read.
     """
-    targets.load(target, root=root)
+    colab = targets.load(target, root=root).colab
     lock = locks.load(target, root=root)
-    held = installed.distributions()
+    locked = lock.packages(_python())
+    # The rest of a Colab runtime is its own.
+    held = [one for one in installed.distributions() if not colab or one.name in locked]
     machine = identity.machine()
     return stale(target, root=root) + differences(
         lock, held, python=_python(), machine=machine, through=through
