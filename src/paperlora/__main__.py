@@ -132,6 +132,21 @@ def _environment_commands(command: Callable[..., argparse.ArgumentParser]) -> No
     doctor = command("doctor", _doctor, "look at driver, GPU, memory and disk, and what fits")
     doctor.add_argument("--target", default="cuda", help="target of the lock (cuda)")
     doctor.add_argument("--json", action="store_true", help="print what was seen for a program")
+    parity = command("parity", _parity, "compare a Colab runtime, our install on it, and the host")
+    parity.add_argument("--target", default="colab-2026.04", help="Colab target (colab-2026.04)")
+    parity.add_argument(
+        "--freeze", default="", metavar="FILE", help="other packages: a freeze, a commit, or `here`"
+    )
+    parity.add_argument("--fetch", action="store_true", help="ask the index what packages require")
+    parity.add_argument("--keep", action="store_true", help="keep what was fetched with the locks")
+    parity.add_argument("--all", action="store_true", help="show every package of the runtime")
+    parity.add_argument("--json", action="store_true", help="print it for a program")
+    drift = command("drift", _drift, "say what moved since a Colab target was locked")
+    drift.add_argument("--target", default="colab-2026.04", help="Colab target (colab-2026.04)")
+    drift.add_argument(
+        "--freeze", required=True, metavar="FILE", help="a newer freeze, or a commit"
+    )
+    drift.add_argument("--json", action="store_true", help="print it for a program")
     lock = command("lock", _lock, "resolve the targets anew and write the lockfiles")
     lock.add_argument("--target", nargs="*", default=[], help="targets to lock (all)")
 
@@ -303,6 +318,25 @@ def _doctor(arguments: argparse.Namespace) -> None:
     from paperlora.environment import doctor  # noqa: PLC0415
 
     doctor.run(arguments.target, as_json=arguments.json)
+
+
+def _parity(arguments: argparse.Namespace) -> None:
+    from paperlora.environment import parity  # noqa: PLC0415
+
+    parity.run(
+        arguments.target,
+        source=arguments.freeze,
+        fetch=arguments.fetch,
+        keep=arguments.keep,
+        everything=arguments.all,
+        as_json=arguments.json,
+    )
+
+
+def _drift(arguments: argparse.Namespace) -> None:
+    from paperlora.environment import drift  # noqa: PLC0415
+
+    drift.run(arguments.target, arguments.freeze, as_json=arguments.json)
 
 
 def _lock(arguments: argparse.Namespace) -> None:
