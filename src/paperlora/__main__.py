@@ -126,11 +126,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _environment_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     verify = command("verify", _verify, "compare this environment with its lock")
-    verify.add_argument("--target", default="cuda", help="target of the lock (cuda)")
+    own = "target of the lock ($PAPERLORA_TARGET, or cuda)"
+    verify.add_argument("--target", default="", help=own)
     verify.add_argument("--files", action="store_true", help="read every installed file too")
     verify.add_argument("--json", action="store_true", help="print the findings for a program")
     doctor = command("doctor", _doctor, "look at driver, GPU, memory and disk, and what fits")
-    doctor.add_argument("--target", default="cuda", help="target of the lock (cuda)")
+    doctor.add_argument("--target", default="", help=own)
     doctor.add_argument("--json", action="store_true", help="print what was seen for a program")
     parity = command("parity", _parity, "compare a Colab runtime, our install on it, and the host")
     parity.add_argument("--target", default="colab-2026.04", help="Colab target (colab-2026.04)")
@@ -206,9 +207,10 @@ def _environment(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     from paperlora.environment import record, verify  # noqa: PLC0415
 
+    target = verify.own_target()
     if not getattr(arguments, "unverified", False):
-        verify.require("cuda")
-    return record.make("cuda")
+        verify.require(target)
+    return record.make(target)
 
 
 def _chain(arguments: argparse.Namespace) -> None:
@@ -311,13 +313,16 @@ def _compare(arguments: argparse.Namespace) -> None:
 def _verify(arguments: argparse.Namespace) -> None:
     from paperlora.environment import verify  # noqa: PLC0415
 
-    verify.run(arguments.target, files=arguments.files, as_json=arguments.json)
+    target = arguments.target or verify.own_target()
+    verify.run(target, files=arguments.files, as_json=arguments.json)
 
 
 def _doctor(arguments: argparse.Namespace) -> None:
-    from paperlora.environment import doctor  # noqa: PLC0415
+    from paperlora.environment import doctor, verify  # noqa: PLC0415
+    from paperlora.pipeline import plan  # noqa: PLC0415
 
-    doctor.run(arguments.target, as_json=arguments.json)
+    target = arguments.target or verify.own_target()
+    doctor.run(target, fits=plan.fits(), as_json=arguments.json)
 
 
 def _parity(arguments: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ request every installed file.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 from dataclasses import asdict
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from paperlora.environment.lock import Lock
 
 INSTALL = "env/install.sh --target {target}"
+
+
+def own_target() -> str:
+    """Return the target that this interpreter is meant to be: ``PAPERLORA_TARGET``, else ``cuda``."""
+    return os.environ.get("PAPERLORA_TARGET") or "cuda"
 
 
 def stale(target: str, *, root: Path = ROOT) -> list[Finding]:
