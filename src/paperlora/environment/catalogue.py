@@ -135,7 +135,9 @@ def fetch(pins: Sequence[tuple[str, str]], python: str) -> tuple[Known, dict[str
     """
     options = ("--no-deps", "--format", "pylock.toml", "--python-version", python)
     with tempfile.TemporaryDirectory() as folder:
-        rows, missing = _locate(Path(folder), [f"{name}=={version}" for name, version in pins], options)
+        rows, missing = _locate(
+            Path(folder), [f"{name}=={version}" for name, version in pins], options
+        )
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
         said = pool.map(metadata.fetch, rows.values())
         found = dict(zip(rows, said, strict=True))

@@ -40,7 +40,9 @@ def held(
         name: Metadata(
             name=name,
             version=version,
-            requires=known[found].requires if (found := catalogue.key(name, version)) in known else (),
+            requires=known[found].requires
+            if (found := catalogue.key(name, version)) in known
+            else (),
         )
         for name, version in versions.items()
     }

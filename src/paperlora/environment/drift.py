@@ -81,7 +81,9 @@ def run(target_name: str, source: str, *, as_json: bool = False, root: Path = RO
     found = moves(target, locks.load(target_name, root=root), freeze.read(source))
     told = [one for one in found if one.why]
     if as_json:
-        print(json.dumps({"target": target_name, "moves": [asdict(one) for one in found]}, indent=1))
+        print(
+            json.dumps({"target": target_name, "moves": [asdict(one) for one in found]}, indent=1)
+        )
     else:
         rows = [(one.package, one.before or "—", one.now or "—", one.why) for one in told]
         if rows:

@@ -139,7 +139,9 @@ def run(
     if keep:
         catalogue.keep(pins, root=root)
     host = locks.load(HOST, root=root).packages(target.python[0])
-    answer = examine(target, lock, colab, {name: one.version for name, (_, one) in host.items()}, known)
+    answer = examine(
+        target, lock, colab, {name: one.version for name, (_, one) in host.items()}, known
+    )
     if as_json:
         print(json.dumps({"target": target_name, **asdict(answer)}, indent=1))
     else:
@@ -165,7 +167,9 @@ def _print(answer: Parity, target: Target, count: int, *, everything: bool) -> N
     heads = ("package", "Colab", "Colab after", "host, image", "our install")
     cells = [(row.package, row.colab, row.after, row.host, row.state) for row in rows]
     colours = ["", *(_COLOURS[row.state] for row in rows)]
-    print("\n".join(columns([heads, *(tuple(cell or "—" for cell in row) for row in cells)], colours)))
+    print(
+        "\n".join(columns([heads, *(tuple(cell or "—" for cell in row) for row in cells)], colours))
+    )
     if len(rows) < len(answer.rows):
         rest = len(answer.rows) - len(rows)
         print(paint(f"and {rest} packages of Colab's that are not ours (--all shows them)", "grey"))
@@ -173,7 +177,9 @@ def _print(answer: Parity, target: Target, count: int, *, everything: bool) -> N
     print(f"\nColab {target.runtime.name}: {count} packages, our install: {_counts(answer)}")
     print(f"requirements evaluated of {seen.known} packages, not known of {len(seen.unknown)}")
     if seen.unknown:
-        print("  → --fetch asks the index for them; on Colab, `--freeze here` reads the runtime's own")
+        print(
+            "  → --fetch asks the index for them; on Colab, `--freeze here` reads the runtime's own"
+        )
     print(f"conflicts that Colab ships with: {len(seen.shipped)}")
     print("".join(f"  {_told(one)}\n" for one in seen.shipped), end="")
     state = "red" if seen.new else "green"
