@@ -144,6 +144,18 @@ def order(session: nox.Session) -> None:
 
 
 @nox.session
+def parity(session: nox.Session) -> None:
+    """Compare a Colab runtime, our install on it, and the host, and look for conflicts."""
+    without_environment(session, "parity")
+
+
+@nox.session
+def drift(session: nox.Session) -> None:
+    """Say what moved since a Colab target was locked."""
+    without_environment(session, "drift")
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; those that need minutes, a GPU or an image are left out."""
     environment("--unless-stamped")

@@ -35,6 +35,15 @@ def test_an_empty_file_may_be_shared_and_another_may_not(site: Path, locked: Pat
         assert len(found) == findings
 
 
+def test_of_a_runtime_only_what_is_ours_is_looked_at(site: Path, locked: Path) -> None:
+    (site / "alpha/__init__.py").unlink()
+    (site / "stray.py").write_text("")
+    options = {"prefix": site.parent.parent, "root": locked}
+    assert len(intact.findings([site], **options)) == 2
+    assert intact.findings([site], only={"beta"}, **options) == []
+    assert len(intact.findings([site], only={"alpha"}, **options)) == 1
+
+
 @pytest.mark.slow
 def test_every_file_of_this_environment_is_as_its_wheel_brought_it() -> None:
     assert intact.findings() == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -149,3 +150,31 @@ def test_unknown_target_and_missing_lock(inputs: Path) -> None:
         verify.findings("x", root=inputs)
     with pytest.raises(EnvironmentNotVerifiedError, match=r"lock\.json cannot be read"):
         verify.findings("cuda", root=inputs)
+
+
+def test_the_target_is_the_user_s_to_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PAPERLORA_TARGET", raising=False)
+    assert verify.own_target() == "cuda"
+    monkeypatch.setenv("PAPERLORA_TARGET", "colab-2026.04")
+    assert verify.own_target() == "colab-2026.04"
+
+
+def colab(root: Path, site: Path, **versions: str) -> list[str]:
+    """What differs on a runtime that should bring alpha and has the rest from the lock."""
+    lock = locks.load("cuda", root=root)
+    base, model = lock.slices
+    lock = replace(lock, slices=(replace(base, packages=()), model), provided={"alpha": "1.0+cu1"})
+    for name, version in versions.items():
+        reversion(site, name, "1.0", version)
+    held = installed.distributions([site])
+    found = verify.differences(lock, held, python=PYTHON, machine=machine())
+    return [str(one) for one in found]
+
+
+def test_a_runtime_s_own_packages_are_held_to_the_lock_too(locked: Path, site: Path) -> None:
+    assert colab(locked, site) == []
+    (line,) = colab(locked, site, alpha="1.1")
+    assert line.startswith("alpha: the runtime should have 1.0+cu1, found 1.1 → pick Colab's")
+    forget(site, "alpha")
+    (line,) = colab(locked, site)
+    assert "found nothing" in line

@@ -8,8 +8,10 @@ from made_up import tiny_config
 
 from paperlora.errors import DataError
 from paperlora.files import read_json, read_jsonl
-from paperlora.pipeline import model, train
+from paperlora.pipeline import train
+from paperlora.pipeline.accumulate import Rows
 from paperlora.pipeline.config import TrainConfig
+from paperlora.pipeline.gemma3n.runner import Runner
 
 ADAPTER = "adapter/adapter_model.safetensors"
 
@@ -18,17 +20,17 @@ def losses(run):
     return [(row["step"], row["split"], row["loss"]) for row in read_jsonl(run / "metrics.jsonl")]
 
 
-def interrupt_at(monkeypatch, micro_batch):
-    """Send a real SIGINT in the middle of the given call of the loss."""
-    real, calls = model.answer_loss, []
+def interrupt_at(monkeypatch, owner, method, call):
+    """Send a real SIGINT in the middle of the given call of a method."""
+    real, calls = getattr(owner, method), []
 
-    def loss(*arguments):
+    def watched(*arguments):
         calls.append(1)
-        if len(calls) == micro_batch:
+        if len(calls) == call:
             os.kill(os.getpid(), signal.SIGINT)
         return real(*arguments)
 
-    monkeypatch.setattr(model, "answer_loss", loss)
+    monkeypatch.setattr(owner, method, watched)
 
 
 def test_training_learns_and_leaves_what_the_report_needs(trained):
@@ -53,10 +55,8 @@ def test_the_adapter_names_the_model_and_no_folder(trained):
 
 
 def test_an_interrupted_training_goes_on_to_the_same_bytes(trained, fresh_run, monkeypatch):
-    first_validation = len(read_jsonl(fresh_run / "dataset" / "validation.jsonl"))
     with monkeypatch.context() as patch:
-        # in the second micro-batch of the second step
-        interrupt_at(patch, min(4, first_validation) + 2 + 1)
+        interrupt_at(patch, Runner, "train", 3)  # in the second step
         with pytest.raises(KeyboardInterrupt):
             train.train(fresh_run, tiny_config(), inputs="x", device="cpu")
     assert (fresh_run / "checkpoints" / "last.safetensors").is_file()
@@ -67,11 +67,9 @@ def test_an_interrupted_training_goes_on_to_the_same_bytes(trained, fresh_run, m
 
 
 def test_an_interruption_in_the_last_validation_is_heard(trained, fresh_run, monkeypatch):
-    total = len(losses(trained))
     rows = [row for row in read_jsonl(trained / "metrics.jsonl") if row["split"] == "validation"]
-    calls = len(rows) * 4 + (total - len(rows)) * 2  # four examples a validation, two a step
     with monkeypatch.context() as patch:
-        interrupt_at(patch, calls)
+        interrupt_at(patch, Rows, "loss", len(rows))
         with pytest.raises(KeyboardInterrupt):
             train.train(fresh_run, tiny_config(), inputs="x", device="cpu")
     assert not (fresh_run / "adapter").exists()
@@ -81,7 +79,7 @@ def test_an_interruption_in_the_last_validation_is_heard(trained, fresh_run, mon
 
 def test_a_checkpoint_of_other_inputs_is_not_gone_on_from(trained, fresh_run, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        interrupt_at(patch, 7)
+        interrupt_at(patch, Runner, "train", 3)
         with pytest.raises(KeyboardInterrupt):
             train.train(fresh_run, tiny_config(), inputs="other", device="cpu")
     train.train(fresh_run, tiny_config(), inputs="x", device="cpu")

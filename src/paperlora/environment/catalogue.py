@@ -38,11 +38,8 @@ def cache() -> Path:
     return Path(base) / "paperlora/requires.json"
 
 
-def key(name: str, version: str) -> tuple[str, str]:
-    """Return what a package is known under: ``2.10.0+cu128`` requires what ``2.10.0`` does."""
-    return name, resolve.public(version)
-
-
+# A build such as 2.11.0+cu128 is known by its full version only: what the index has as 2.11.0 may
+# require another CUDA.
 def known(*, root: Path = ROOT) -> Known:
     """Return everything that is known offline."""
     return {**read(cache()), **read(root / KEPT), **locked(root=root)}
@@ -65,7 +62,9 @@ def locked(*, root: Path = ROOT) -> Known:
 
 def learn(pins: Sequence[tuple[str, str]], python: str) -> Known:
     """Fetch what ``pins`` require, say how it goes, and leave it in the user's cache."""
-    say = f"asking the index what {len(pins)} packages require: some kilobytes and 0.1 s each"
+    if not pins:
+        return {}
+    say = f"asking the index what {len(pins)} packages require: some kilobytes each, no wheel"
     print(say, file=sys.stderr)
     found, missing = fetch(pins, python)
     for name, reason in missing.items():

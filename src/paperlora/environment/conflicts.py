@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from paperlora.environment import catalogue, metadata
+from paperlora.environment import metadata
 from paperlora.environment.metadata import Metadata
 
 if TYPE_CHECKING:
@@ -37,13 +37,7 @@ def held(
 ) -> dict[str, Metadata]:
     """Return name → metadata with the version that is really there; unknown ones require nothing."""
     return {
-        name: Metadata(
-            name=name,
-            version=version,
-            requires=known[found].requires
-            if (found := catalogue.key(name, version)) in known
-            else (),
-        )
+        name: known.get((name, version), Metadata(name=name, version=version))
         for name, version in versions.items()
     }
 
@@ -58,7 +52,7 @@ def compare(
     old = metadata.unmet(held(before, known), environment)
     new = metadata.unmet(held(after, known), environment)
     told, telling = ({(one.package, one.requirement) for one in some} for some in (old, new))
-    unknown = sorted(name for name, one in after.items() if catalogue.key(name, one) not in known)
+    unknown = sorted(name for name, one in after.items() if (name, one) not in known)
     return Comparison(
         shipped=[one for one in new if (one.package, one.requirement) in told],
         new=[one for one in new if (one.package, one.requirement) not in told],

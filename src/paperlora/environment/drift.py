@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from paperlora.environment import freeze, metadata
+from paperlora.environment import freeze, planner
 from paperlora.environment import lock as locks
 from paperlora.environment import target as targets
 from paperlora.environment.terminal import columns, paint
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from paperlora.environment.lock import Lock
-    from paperlora.environment.target import Requirement, Target
+    from paperlora.environment.target import Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +34,12 @@ class Move:
 def moves(target: Target, lock: Lock, newer: Mapping[str, str]) -> list[Move]:
     """Return every package of the runtime that moved, came or went, those that matter first."""
     older = target.runtime.packages
-    asked = {one.name: one for stage in target.stages for one in stage.requirements}
-    ours = {name: one.version for name, (_, one) in lock.packages(target.python[0]).items()}
     found = [
         Move(
             package=name,
             before=older.get(name, ""),
             now=newer.get(name, ""),
-            why=_why(name, newer.get(name, ""), asked.get(name), ours, lock.provided, target),
+            why=_why(lock, target, name, newer.get(name, "")),
         )
         for name in sorted({*older, *newer})
         if older.get(name) != newer.get(name)
@@ -49,24 +47,18 @@ def moves(target: Target, lock: Lock, newer: Mapping[str, str]) -> list[Move]:
     return sorted(found, key=lambda one: (not one.why, one.package))
 
 
-def _why(
-    name: str,
-    now: str,
-    asked: Requirement | None,
-    ours: Mapping[str, str],
-    provided: Mapping[str, str],
-    target: Target,
-) -> str:
+def _why(lock: Lock, target: Target, name: str, now: str) -> str:
+    ours = lock.packages(target.python[0])
+    asked = {one.name: one for stage in target.stages for one in stage.requirements}.get(name)
+    serves = now != "" and (asked is None or planner.accepted(asked, now))
     if name in ours:
-        wanted = asked.accepts or asked.version if asked else ""
-        serves = now and metadata.accepts(wanted, now)
-        return f"our {ours[name]} replaces it" + (", which is no longer needed" if serves else "")
-    if name in provided:
+        needless = ", which is no longer needed" if serves else ""
+        return f"our {ours[name][1].version} replaces it{needless}"
+    if name in lock.provided:
         if not now:
             return "the lock relies on it, and it is gone"
-        if asked and not metadata.accepts(asked.accepts or asked.version, now):
-            return f"the pipeline accepts {asked.accepts or asked.version} only"
-        return "the lock relies on it"
+        accepted = asked.accepts or asked.version if asked else ""
+        return "the lock relies on it" if serves else f"the pipeline accepts {accepted} only"
     return "protected" if target.protects(name) else ""
 
 

@@ -24,7 +24,7 @@ from paperlora.environment.finding import Finding
 from paperlora.files import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from paperlora.environment.installed import Distribution
 
@@ -65,18 +65,25 @@ def claims(distribution: Distribution) -> list[Claim]:
 
 
 def findings(
-    sites: Sequence[Path] | None = None, *, prefix: Path | None = None, root: Path = ROOT
+    sites: Sequence[Path] | None = None,
+    *,
+    prefix: Path | None = None,
+    only: Collection[str] | None = None,
+    root: Path = ROOT,
 ) -> list[Finding]:
     """Return what is wrong with the files below ``sites`` (this interpreter's own by default).
 
     Nothing may be missing, changed, a link, claimed twice, claimed outside ``prefix``, or claimed
-    by nobody; modules that Python compiled beside their source are let be.
+    by nobody; modules that Python compiled beside their source are let be. With ``only`` it is the
+    files of these packages, and what else lies there is not looked at.
     """
     prefix = prefix or Path(sys.prefix)
     sites = installed.site_folders() if sites is None else sites
     again = f"rm -r {prefix} and install again"
     found, listed = [], []
     for distribution in installed.distributions(sites):
+        if only is not None and distribution.name not in only:
+            continue
         try:
             listed += claims(distribution)
         except FileNotFoundError:
@@ -97,7 +104,8 @@ def findings(
                 subject = f"{claim.owner}, {claim.path}"
                 found.append(Finding(subject=subject, problem=problem, remedy=remedy))
     found += _twice(listed, again)
-    found += _unclaimed(sites, {claim.place for claim in listed}, again)
+    if only is None:
+        found += _unclaimed(sites, {claim.place for claim in listed}, again)
     return sorted(found)
 
 

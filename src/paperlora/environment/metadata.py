@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from paperlora.environment.installed import normalised
 from paperlora.errors import DataError, NetworkError
@@ -159,6 +160,16 @@ def accepts(specifier: str, version: str) -> bool:
     return SpecifierSet(specifier).contains(version, prereleases=True)
 
 
+def admits(one: Requirement, version: str) -> bool:
+    """Say whether a requirement admits ``version``; one that is not stated (``""``) may be right."""
+    return version == "" or one.specifier.contains(version, prereleases=True)
+
+
+def order(version: str) -> Version:
+    """Return what versions are sorted by."""
+    return Version(version)
+
+
 def applying(
     requires: Iterable[str], environment: Mapping[str, str], extras: Collection[str] = ()
 ) -> Iterator[Requirement]:
@@ -191,7 +202,7 @@ def unmet(
         for one in applying(held[name].requires, environment, (extra,) if extra else ()):
             needed = normalised(one.name)
             there = held.get(needed)
-            if there is None or not one.specifier.contains(there.version, prereleases=True):
+            if there is None or not admits(one, there.version):
                 version = there.version if there else ""
                 found.add(Unmet(package=name, requirement=str(one), needs=needed, found=version))
             new = {(needed, ask) for ask in one.extras if there is not None} - seen

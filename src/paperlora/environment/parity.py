@@ -45,7 +45,10 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """The answer for one runtime: ``chosen`` is the planner's, ``locked`` what the slices install."""
+    """The answer for one runtime: ``chosen`` is the planner's, ``locked`` what the slices install.
+
+    ``unserved`` are packages that the install leaves in a version that the pipeline does not accept.
+    """
 
     rows: list[Row]
     comparison: Comparison
@@ -53,6 +56,7 @@ class Parity:
     chosen: dict[str, str]
     fewest: int
     changed: dict[str, str]
+    unserved: list[str]
 
 
 def table(
@@ -80,10 +84,11 @@ def examine(
     environment = metadata.marker_environment(target.runtime.python)
     locked = {name: one.version for name, (_, one) in lock.packages(target.python[0]).items()}
     after = {**colab, **locked}
+    asked = [one for stage in target.stages for one in stage.requirements]
     chosen = planner.plan(
         planner.Problem(
             runtime=conflicts.held(colab, known),
-            asked=[one for stage in target.stages for one in stage.requirements],
+            asked=asked,
             pool=_pool(known, {**host, **locked}),
             environment=environment,
             protects=target.protects,
@@ -96,6 +101,11 @@ def examine(
         chosen=chosen,
         fewest=len(planner.changed(chosen, colab)),
         changed=planner.changed(locked, colab),
+        unserved=[
+            f"{one.name} {after.get(one.name, 'missing')}"
+            for one in asked
+            if not planner.accepted(one, after.get(one.name))
+        ],
     )
 
 
@@ -129,11 +139,11 @@ def run(
     lock, known = locks.load(target_name, root=root), catalogue.known(root=root)
     if source == "here":
         own = catalogue.here()
-        known |= {catalogue.key(one.name, one.version): one for one in own.values()}
+        known |= {(one.name, one.version): one for one in own.values()}
         colab = {name: one.version for name, one in own.items()}
     else:
         colab = freeze.read(source) if source else target.runtime.packages
-    pins = [catalogue.key(name, version) for name, version in colab.items() if version]
+    pins = [pin for pin in colab.items() if pin[1]]
     if fetch:
         known |= catalogue.learn([pin for pin in pins if pin not in known], target.python[0])
     if keep:
@@ -150,15 +160,17 @@ def run(
 
 
 def _judge(answer: Parity, target_name: str) -> None:
+    wrong = []
     if new := answer.comparison.new:
+        wrong.append(f"the install breaks {', '.join(sorted({one.package for one in new}))}")
+    if answer.unserved:
+        wrong.append(f"it leaves {', '.join(answer.unserved)}, which the pipeline does not accept")
+    if not wrong and len(answer.changed) > answer.fewest:
+        wrong.append(f"it changes {', '.join(answer.changed)} where {answer.fewest} would do")
+    if wrong:
         raise FindingsError(
-            f"the install of {target_name} breaks {len(new)} requirements of the runtime",
-            remedy="choose the runtime that the lock was made for, or run `nox -s lock`",
-        )
-    if len(answer.changed) > answer.fewest:
-        raise FindingsError(
-            f"{target_name} changes {', '.join(answer.changed)} where {answer.fewest} would do",
-            remedy="look at the plan above and at `accepts` in env/stages.toml",
+            f"{target_name} does not suit this runtime: {'; '.join(wrong)}",
+            remedy="pick the runtime that it was locked for, or lock anew (`nox -s update`)",
         )
 
 
@@ -167,29 +179,33 @@ def _print(answer: Parity, target: Target, count: int, *, everything: bool) -> N
     heads = ("package", "Colab", "Colab after", "host, image", "our install")
     cells = [(row.package, row.colab, row.after, row.host, row.state) for row in rows]
     colours = ["", *(_COLOURS[row.state] for row in rows)]
-    print(
-        "\n".join(columns([heads, *(tuple(cell or "—" for cell in row) for row in cells)], colours))
-    )
+    dashed = [tuple(cell or "—" for cell in row) for row in cells]
+    print("\n".join(columns([heads, *dashed], colours)))
     if len(rows) < len(answer.rows):
         rest = len(answer.rows) - len(rows)
         print(paint(f"and {rest} packages of Colab's that are not ours (--all shows them)", "grey"))
+    print(f"\n{target.name}: {count} packages there, our install: {_counts(answer)}")
+    _print_conflicts(answer)
+    plan = ", ".join(f"{name} {version}" for name, version in answer.chosen.items())
+    print(f"fewest changed packages: {answer.fewest}; the planner's choice: {plan}")
+
+
+def _print_conflicts(answer: Parity) -> None:
     seen = answer.comparison
-    print(f"\nColab {target.runtime.name}: {count} packages, our install: {_counts(answer)}")
     print(f"requirements evaluated of {seen.known} packages, not known of {len(seen.unknown)}")
     if seen.unknown:
-        print(
-            "  → --fetch asks the index for them; on Colab, `--freeze here` reads the runtime's own"
-        )
+        through = ", ".join(answer.changed) or "nothing, since nothing is changed"
+        print(f"  these could be hurt only through {through}")
+        print("  → --fetch asks the index; on Colab, `--freeze here` reads the runtime's own")
     print(f"conflicts that Colab ships with: {len(seen.shipped)}")
     print("".join(f"  {_told(one)}\n" for one in seen.shipped), end="")
     state = "red" if seen.new else "green"
-    print(paint(f"conflicts that our install adds: {len(seen.new)}", state))
+    among = " among those evaluated" if seen.unknown else ""
+    print(paint(f"conflicts that our install adds: {len(seen.new)}{among}", state))
     print("".join(f"  {_told(one)}\n" for one in seen.new), end="")
     if seen.mended:
         print(f"conflicts that it mends: {len(seen.mended)}")
         print("".join(f"  {_told(one)}\n" for one in seen.mended), end="")
-    plan = ", ".join(f"{name} {version}" for name, version in answer.chosen.items())
-    print(f"fewest changed packages: {answer.fewest}; the plan: {plan}")
 
 
 def _counts(answer: Parity) -> str:

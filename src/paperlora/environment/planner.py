@@ -55,6 +55,13 @@ def changed(chosen: Mapping[str, str], runtime: Mapping[str, str]) -> dict[str, 
     return {name: one for name, one in chosen.items() if name in runtime and runtime[name] != one}
 
 
+def accepted(one: Requirement, version: str | None) -> bool:
+    """Say whether the pipeline takes ``version`` of a package (``""``: not stated, ``None``: none)."""
+    if version is None:
+        return False
+    return version == "" or metadata.accepts(one.accepts or one.version, version)
+
+
 def _search(
     problem: Problem,
     shipped: set[tuple[str, str]],
@@ -84,23 +91,23 @@ def _wrong(
     """Yield, for each thing that is wrong, the packages any of which would mend it."""
     held = {**problem.runtime, **chosen}
     for one in problem.asked:
-        if one.name not in held or not _accepted(one, held[one.name].version):
-            yield (new for new in problem.pool.get(one.name, ()) if _accepted(one, new.version))
+        if not accepted(one, held[one.name].version if one.name in held else None):
+            yield _taken(problem, one)
     for broken in metadata.unmet(held, problem.environment):
         if _what(broken) not in shipped:
-            wanted = metadata.requirement(broken.requirement).specifier
+            wanted = metadata.requirement(broken.requirement)
             yield chain(
                 (
                     new
                     for new in problem.pool.get(broken.needs, ())
-                    if wanted.contains(new.version, prereleases=True)
+                    if metadata.admits(wanted, new.version)
                 ),
                 problem.pool.get(broken.package, ()),
             )
 
 
-def _accepted(one: Requirement, version: str) -> bool:
-    return version == "" or metadata.accepts(one.accepts or one.version, version)
+def _taken(problem: Problem, one: Requirement) -> Iterator[Metadata]:
+    return (new for new in problem.pool.get(one.name, ()) if accepted(one, new.version))
 
 
 def _what(one: metadata.Unmet) -> tuple[str, str]:

@@ -55,7 +55,7 @@ def uv() -> str:
     return str(Path(folder) / "uv")
 
 
-def _compile(folder: Path, requirements: Sequence[str], *options: str) -> str:
+def compiled(folder: Path, requirements: Sequence[str], *options: str) -> str:
     """Run ``uv pip compile`` in ``folder`` and return what it prints.
 
     uv's own configuration (indexes, certificates) stays in force: it is the user's.
@@ -128,7 +128,7 @@ def _wheels(folder: Path, target: Target, pins: Sequence[str]) -> list[Package]:
     for python in sorted(target.python):
         options = ("--python-version", python, "--python-platform", target.platform)
         cutoff = ("--exclude-newer", target.cutoff, "--format", "pylock.toml", "--no-deps")
-        document = tomllib.loads(_compile(folder, pins, *options, *cutoff))
+        document = tomllib.loads(compiled(folder, pins, *options, *cutoff))
         for row in document["packages"]:
             versions, wheels = merged.setdefault((row["name"], row["version"]), ([], {}))
             versions.append(python)
@@ -161,7 +161,7 @@ def _stage_of(
     first: dict[str, str] = {}
     for stage in target.stages:
         asked += wanted(target, stage)
-        for name in _pins(_compile(folder, asked, *options)):
+        for name in _pins(compiled(folder, asked, *options)):
             first.setdefault(name, stage.name)
     return first
 
@@ -180,7 +180,7 @@ def resolve(target: Target) -> tuple[Lock, dict[str, str]]:
         (folder / "pyproject.toml").write_text(_settings(target))
         (folder / "constraints.txt").write_text("\n".join(constraints(target)) + "\n")
         asked = [one for stage in target.stages for one in wanted(target, stage)]
-        found = _pins(_compile(folder, asked, *options))
+        found = _pins(compiled(folder, asked, *options))
         own = _provided(target, found)
         pins = [line for lines in found.values() for line in lines]
         mine = [line for name, lines in found.items() if name not in own for line in lines]
@@ -239,7 +239,7 @@ def resolve_tools(tools: Toolset, cutoff: str) -> str:
     """Return the hashed requirements of one tool list, for every platform."""
     with tempfile.TemporaryDirectory() as name:
         options = ("--universal", "--python-version", tools.python, "--exclude-newer", cutoff)
-        text = _compile(Path(name), tools.packages, *options, "--generate-hashes")
+        text = compiled(Path(name), tools.packages, *options, "--generate-hashes")
     return f"# {GENERATED}\n{text}"
 
 

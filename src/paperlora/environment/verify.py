@@ -7,6 +7,7 @@ request every installed file.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 from dataclasses import asdict
@@ -20,13 +21,18 @@ from paperlora.errors import EnvironmentNotVerifiedError
 from paperlora.files import ROOT, sha256_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from paperlora.environment.installed import Distribution
     from paperlora.environment.lock import Lock
 
 INSTALL = "env/install.sh --target {target}"
+
+
+def own_target() -> str:
+    """Return the target that this interpreter is meant to be: ``PAPERLORA_TARGET``, else ``cuda``."""
+    return os.environ.get("PAPERLORA_TARGET") or "cuda"
 
 
 def stale(target: str, *, root: Path = ROOT) -> list[Finding]:
@@ -84,11 +90,23 @@ def differences(
         if versions != [package.version]:
             seen = " and ".join(version or "no metadata" for version in versions) or "nothing"
             problems[name] = f"locked {package.version} (stage {stage}), found {seen}"
-    for name in sorted(held.keys() - lock.packages(python).keys()):
+    for name in sorted(held.keys() - lock.packages(python).keys() - lock.provided.keys()):
         problems[name] = f"not in the lock, found {held[name][0]}"
     return [
         Finding(subject=name, problem=problem, remedy=remedy) for name, problem in problems.items()
-    ]
+    ] + _moved(lock, held)
+
+
+def _moved(lock: Lock, held: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """Return what a Colab runtime should bring and does not; ``+cu128`` is no difference."""
+    remedy = f"pick Colab's runtime {lock.runtime} (Runtime, Change runtime type)"
+    found = []
+    for name, version in sorted(lock.provided.items()):
+        seen = held.get(name, [])
+        if [one.split("+")[0] for one in seen] != [version.split("+")[0]]:
+            problem = f"the runtime should have {version}, found {' and '.join(seen) or 'nothing'}"
+            found.append(Finding(subject=name, problem=problem, remedy=remedy))
+    return found
 
 
 def surplus(target: str, *, root: Path = ROOT) -> list[str]:
@@ -107,9 +125,9 @@ def findings(target: str, *, through: str | None = None, root: Path = ROOT) -> l
     """
     colab = targets.load(target, root=root).colab
     lock = locks.load(target, root=root)
-    locked = lock.packages(_python())
+    ours = {*lock.packages(_python()), *lock.provided}
     # The rest of a Colab runtime is its own.
-    held = [one for one in installed.distributions() if not colab or one.name in locked]
+    held = [one for one in installed.distributions() if not colab or one.name in ours]
     machine = identity.machine()
     return stale(target, root=root) + differences(
         lock, held, python=_python(), machine=machine, through=through
@@ -131,7 +149,9 @@ def run(
     """
     found = findings(target, root=root)
     if files:
-        found += intact.findings(root=root)
+        ours = locks.load(target, root=root).packages(_python()).keys()
+        colab = targets.load(target, root=root).colab
+        found += intact.findings(only=ours if colab else None, root=root)
     who = identity.of(target, root=root)
     fingerprint = identity.fingerprint(who)
     if as_json:

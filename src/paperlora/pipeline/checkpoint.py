@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+_MOMENT = "optimizer/"
 
 
 def trainable(model: Any) -> dict[str, torch.nn.Parameter]:  # noqa: ANN401 - peft carries no types
@@ -50,7 +50,9 @@ def save(
     for name, parameter in trainable(model).items():
         tensors[f"now/{name}"] = parameter.detach()
         for moment, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"{moment}/{name}"] = value
+            # torch's AdamW counts its steps in a tensor, bitsandbytes' in an int.
+            kept = value if isinstance(value, torch.Tensor) else torch.tensor(int(value))
+            tensors[f"{_MOMENT}{moment}/{name}"] = kept
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     try:
@@ -90,16 +92,26 @@ def restore(
     """Put adapter, optimiser and random generators back; return the best adapter so far."""
     with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
         stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    moments: dict[str, dict[str, torch.Tensor]] = {}
+    for key, value in stored.items():
+        if key.startswith(_MOMENT):
+            moment, _, name = key.removeprefix(_MOMENT).partition("/")
+            moments.setdefault(name, {})[moment] = value
     for name, parameter in trainable(model).items():
         parameter.data.copy_(stored[f"now/{name}"])
-        moments = {m: stored[f"{m}/{name}"] for m in _MOMENTS if f"{m}/{name}" in stored}
-        if moments:
+        if name in moments:
             optimizer.state[parameter] = {
-                # AdamW keeps its step count on the CPU, its moments beside the parameter
-                m: value if m == "step" else value.to(parameter.device)
-                for m, value in moments.items()
+                moment: _restored(moment, value, parameter.device)
+                for moment, value in moments[name].items()
             }
     torch.set_rng_state(stored["rng/cpu"])
     if "rng/cuda" in stored and torch.cuda.is_available():
         torch.cuda.set_rng_state(stored["rng/cuda"])
     return {n.removeprefix("best/"): t for n, t in stored.items() if n.startswith("best/")}
+
+
+def _restored(moment: str, value: torch.Tensor, device: torch.device) -> torch.Tensor | int:
+    """Return a moment as its optimiser holds it: steps on the host, the rest with the parameter."""
+    if moment != "step":
+        return value.to(device)
+    return value if value.is_floating_point() else int(value)

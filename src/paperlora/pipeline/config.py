@@ -22,6 +22,15 @@ CONFIGS = Path(__file__).with_name("configs")
 SHIPPED_PAPERS = ROOT / "src" / "paperlora" / "papers"
 
 
+CHOICES = {
+    "step": ("auto", "fused", "plain", "stock"),
+    "activations": ("auto", "keep", "recompute", "offload"),
+    "embeddings": ("auto", "host", "gpu"),
+    "optimizer": ("auto", "adamw", "adamw8bit"),
+}
+"""What the keys of ``[memory]`` may be."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """Which model, and how its frozen weights are held."""
@@ -32,6 +41,8 @@ class ModelConfig:
     """``auto`` (bfloat16 where the GPU has it natively, float32 elsewhere), or a torch dtype."""
     max_length: int = 512
     """Tokens in one training example, prompt and answer together; longer prompts lose their start."""
+    multimodal: bool = False
+    """Whether to load Gemma 3n's towers for pictures and sound too, in 4 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +98,28 @@ class TrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MemoryConfig:
+    """What a training step holds, and how it is computed; each ``auto`` goes by the GPU's free memory.
+
+    All but ``optimizer`` and ``loss_chunk`` speak of Gemma 3n, which has a step of its own.
+    """
+
+    step: str = "auto"
+    """``fused`` (Triton kernels, needs a GPU and a C compiler), ``plain`` or ``stock`` (transformers and
+    peft alone); ``auto`` takes the first that can be had. Adapter dropout asks for ``stock``."""
+    activations: str = "auto"
+    """``keep`` everything, ``recompute`` each layer, or ``offload`` the layers' inputs to the host too."""
+    embeddings: str = "auto"
+    """Where the table of per-layer embeddings is: ``gpu`` or ``host``."""
+    capture: bool = True
+    """Whether the step becomes a CUDA graph."""
+    loss_chunk: int = 256
+    """Tokens whose logits exist at once."""
+    optimizer: str = "auto"
+    """``adamw`` or, on a GPU, ``adamw8bit``: a quarter of the moments' memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvalConfig:
     """What is scored: questions answered by greedy decoding, and perplexity over answers."""
 
@@ -111,6 +144,7 @@ class RunConfig:
     dataset: DatasetConfig = DatasetConfig()
     adapter: AdapterConfig = AdapterConfig()
     train: TrainConfig = TrainConfig()
+    memory: MemoryConfig = MemoryConfig()
     eval: EvalConfig = EvalConfig()
 
 
@@ -239,7 +273,9 @@ def _check(config: RunConfig) -> None:
         raise InputError(f"adapter.dropout is {config.adapter.dropout}", remedy="give 0 to below 1")
     if config.eval.passages < 0:
         raise InputError(f"eval.passages is {config.eval.passages}", remedy="give 0 or more")
+    _check_choices(config.memory)
     positive = {
+        "memory.loss_chunk": config.memory.loss_chunk,
         "corpus.memory_mib": config.corpus.memory_mib,
         "corpus.timeout_seconds": config.corpus.timeout_seconds,
         "adapter.rank": config.adapter.rank,
@@ -263,6 +299,16 @@ def _check(config: RunConfig) -> None:
     ):
         if not 0 < share < 0.5:
             raise InputError(f"{name} is {share}", remedy="give a share between 0 and 0.5")
+
+
+def _check_choices(memory: MemoryConfig) -> None:
+    for key, known in CHOICES.items():
+        chosen = getattr(memory, key)
+        if chosen not in known:
+            raise InputError(
+                f"memory.{key} is {chosen!r}{_suggest(chosen, known)}",
+                remedy=f"give {', '.join(known)}",
+            )
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

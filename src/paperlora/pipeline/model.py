@@ -22,12 +22,15 @@ import psutil  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from bitsandbytes.functional import dequantize_4bit  # noqa: E402
-from peft import LoraConfig, PeftModel, get_peft_model  # noqa: E402
+from peft import LoraConfig, get_peft_model  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig  # noqa: E402
 from transformers.utils import logging as transformers_logging  # noqa: E402
 
 from paperlora.errors import DataError, InputError  # noqa: E402
 from paperlora.files import read_json  # noqa: E402
+from paperlora.pipeline import adapter_files  # noqa: E402
+from paperlora.pipeline.gemma3n import load as load_gemma3n  # noqa: E402
+from paperlora.pipeline.gemma3n.embedding import HostEmbedding  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,9 +38,6 @@ if TYPE_CHECKING:
     from paperlora.pipeline.config import AdapterConfig, ModelConfig, TrainConfig
     from paperlora.pipeline.weights import Weights
 
-# Gemma 3n's AltUp clamps these weights in place while it trains, which packed 4-bit data cannot
-# take; routers and heads are small and sensitive. The bare word `altup` would match nothing.
-_UNQUANTISED = ["lm_head", "prediction_coefs", "correction_coefs", "modality_router"]
 NF4_BLOCK = 64
 
 
@@ -60,6 +60,8 @@ class Loaded:
     device: torch.device
     compute_dtype: torch.dtype
     load_gpu_bytes: int | None
+    gemma3n: bool
+    """Whether the step written for Gemma 3n can train it."""
 
 
 def prepare(seed: int) -> None:
@@ -70,6 +72,8 @@ def prepare(seed: int) -> None:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Nothing here reads what it did not write, so no memory need be filled beforehand.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cuda.enable_cudnn_sdp(False)  # its backward pass is not deterministic
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -89,26 +93,22 @@ def device(choice: str) -> torch.device:
     return torch.device(choice)
 
 
-def load(weights: Weights, config: ModelConfig, where: torch.device) -> Loaded:
-    """Load the frozen base in 4 bits on ``where``."""
-    dtype = _compute_dtype(config.compute_dtype, where)
-    model = AutoModelForCausalLM.from_pretrained(
-        weights.directory,
-        dtype=dtype,
-        device_map={"": where},
-        use_safetensors=True,
-        trust_remote_code=False,
-        quantization_config=BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=dtype,
-            llm_int8_skip_modules=_UNQUANTISED,
-        ),
-    )
-    # Not `prepare_model_for_kbit_training`: it would hold every unquantised weight in float32.
-    model.requires_grad_(requires_grad=False)
-    model.eval()
+def load(
+    weights: Weights, config: ModelConfig, where: torch.device, *, table_on_host: bool = True
+) -> Loaded:
+    """Load the frozen base in 4 bits on ``where``; ``table_on_host`` speaks of Gemma 3n's alone."""
+    dtype = compute_dtype(config.compute_dtype, where)
+    gemma3n = load_gemma3n.is_gemma3n(weights.directory)
+    if gemma3n:
+        model = load_gemma3n.load(
+            weights.directory,
+            device=where,
+            dtype=dtype,
+            multimodal=config.multimodal,
+            table_on_host=table_on_host,
+        )
+    else:
+        model = _load(weights, dtype, where)
     if where.type == "cpu":
         _settle_on_cpu(model)
     tokenizer = AutoTokenizer.from_pretrained(weights.directory, trust_remote_code=False)
@@ -124,7 +124,29 @@ def load(weights: Weights, config: ModelConfig, where: torch.device) -> Loaded:
         device=where,
         compute_dtype=dtype,
         load_gpu_bytes=torch.cuda.max_memory_allocated() if where.type == "cuda" else None,
+        gemma3n=gemma3n,
     )
+
+
+def _load(weights: Weights, dtype: torch.dtype, where: torch.device) -> Any:  # noqa: ANN401
+    """Load any other model as transformers does."""
+    model = AutoModelForCausalLM.from_pretrained(
+        weights.directory,
+        dtype=dtype,
+        device_map={"": where},
+        use_safetensors=True,
+        trust_remote_code=False,
+        quantization_config=BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        ),
+    )
+    # Not `prepare_model_for_kbit_training`: it would hold every unquantised weight in float32.
+    model.requires_grad_(requires_grad=False)
+    model.eval()
+    return model
 
 
 def _settle_on_cpu(model: Any) -> None:  # noqa: ANN401 - transformers carries no types
@@ -153,6 +175,12 @@ def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -
     """Return x W^T + b in the weight's dtype, handed back in that of ``x``, as bitsandbytes does."""
     added = None if bias is None else bias.to(weight.dtype)
     return F.linear(x.to(weight.dtype), weight, added).to(x.dtype)
+
+
+def is_half(loaded: Loaded) -> bool:
+    """Say whether the model is the text half of a checkpoint that has towers too."""
+    whole = read_json(loaded.weights.directory / "config.json").get("model_type") == "gemma3n"
+    return whole and hasattr(loaded.model.model, "layers")
 
 
 def add_adapter(loaded: Loaded, adapter: AdapterConfig, train: TrainConfig) -> Any:  # noqa: ANN401
@@ -195,7 +223,7 @@ def load_adapter(loaded: Loaded, folder: Path) -> Any:  # noqa: ANN401 - peft ca
             f"{folder} was trained for {trained_for}, the run is configured for {loaded.weights.id}",
             remedy="run `train` again",
         )
-    model = PeftModel.from_pretrained(loaded.model, folder, is_trainable=False)
+    model = adapter_files.load(loaded.model, folder)
     model.eval()
     return model
 
@@ -279,16 +307,19 @@ def adapter_modules(model: Any, adapter: AdapterConfig) -> list[dict[str, Any]]:
 
 def parameter_count(model: Any) -> int:  # noqa: ANN401 - peft carries no types
     """Return the number of base parameters; a packed 4-bit weight counts its original shape."""
-    return sum(
+    own = sum(
         parameter.quant_state.shape.numel()
         if getattr(parameter, "quant_state", None) is not None
         else parameter.numel()
         for name, parameter in model.named_parameters()
         if "lora_" not in name
     )
+    return int(own) + sum(
+        m.table[0].numel() for m in model.modules() if isinstance(m, HostEmbedding)
+    )
 
 
-def _compute_dtype(name: str, where: torch.device) -> torch.dtype:
+def compute_dtype(name: str, where: torch.device) -> torch.dtype:
     """Return the dtype of the arithmetic; ``auto`` never picks an emulated or overflowing one."""
     if name == "auto":
         # A T4 emulates bfloat16, and float16 overflows in Gemma 3n: float32 is what remains.

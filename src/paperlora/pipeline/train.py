@@ -9,19 +9,31 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import bitsandbytes
 import torch
 from tqdm import tqdm
 
-from paperlora.files import read_json, read_jsonl, sha256_json, write_json, write_jsonl
-from paperlora.pipeline import checkpoint, interrupt, memory, model, weights
+from paperlora.errors import InputError
+from paperlora.files import read_jsonl, sha256_json, write_json, write_jsonl
+from paperlora.pipeline import (
+    accumulate,
+    adapter_files,
+    checkpoint,
+    interrupt,
+    memory,
+    model,
+    weights,
+)
 from paperlora.pipeline.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from paperlora.pipeline.accumulate import Accumulator
     from paperlora.pipeline.config import RunConfig, TrainConfig
     from paperlora.pipeline.model import Encoded, Loaded
+    from paperlora.pipeline.plan import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +41,7 @@ class Trainer:
     """What a training run works with."""
 
     model: Any
-    device: torch.device
+    accumulator: Accumulator
     optimizer: torch.optim.Optimizer
     train: list[Encoded]
     validation: list[Encoded]
@@ -46,19 +58,29 @@ def train(run: Path, config: RunConfig, *, inputs: object, device: str = "auto")
     where = model.device(device)
     files = weights.obtain(config.model.id)
     model.prepare(config.train.seed)
-    loaded = model.load(files, config.model, where)
+    chosen = accumulate.settings(files, config, where)
+    loaded = model.load(
+        files, config.model, where, table_on_host=chosen is None or chosen.table_on_host
+    )
     with interrupt.deferred() as stop:
-        trainer = _trainer(run, config, loaded, stop)
+        trainer = _trainer(run, config, loaded, chosen, stop)
         progress, best = _optimise(trainer, run, key=sha256_json(inputs))
-    _save_adapter(run / "adapter", trainer.model, best)
+    for name, parameter in checkpoint.trainable(trainer.model).items():
+        parameter.data.copy_(best[name])
+    adapter_files.save(run / "adapter", trainer.model, whole=model.is_half(loaded))
     write_json(run / "train.json", _summary(trainer, progress, loaded, config))
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
 
 
-def _trainer(run: Path, config: RunConfig, loaded: Loaded, stop: Callable[[], bool]) -> Trainer:
+def _trainer(
+    run: Path,
+    config: RunConfig,
+    loaded: Loaded,
+    settings: Settings | None,
+    stop: Callable[[], bool],
+) -> Trainer:
     torch.manual_seed(config.train.seed)  # the adapter's first values are random
     tuned = model.add_adapter(loaded, config.adapter, config.train)
-    parameters = list(checkpoint.trainable(tuned).values())
     encoded = {
         split: [
             model.encode(loaded.tokenizer, row["prompt"], row["answer"], config.model.max_length)
@@ -71,15 +93,31 @@ def _trainer(run: Path, config: RunConfig, loaded: Loaded, stop: Callable[[], bo
     )
     return Trainer(
         model=tuned,
-        device=loaded.device,
-        optimizer=torch.optim.AdamW(
-            parameters, lr=config.train.learning_rate, weight_decay=config.train.weight_decay
-        ),
+        accumulator=accumulate.make(loaded, tuned, config, settings),
+        optimizer=_optimizer(tuned, config, loaded),
         train=encoded["train"],
         validation=chosen,
         config=config.train,
         stop=stop,
     )
+
+
+def _optimizer(tuned: Any, config: RunConfig, loaded: Loaded) -> torch.optim.Optimizer:  # noqa: ANN401
+    """Return AdamW, its moments in 8 bits for Gemma 3n on a GPU (Dettmers et al. 2022) or when asked.
+
+    Raises ``InputError`` when 8 bits are asked for without a GPU.
+    """
+    wanted, on_gpu = config.memory.optimizer, loaded.device.type == "cuda"
+    if wanted == "adamw8bit" and not on_gpu:
+        raise InputError("memory.optimizer is adamw8bit without a GPU", remedy="set it to adamw")
+    small = wanted == "adamw8bit" or (wanted == "auto" and on_gpu and loaded.gemma3n)
+    kind = bitsandbytes.optim.AdamW8bit if small else torch.optim.AdamW
+    made: torch.optim.Optimizer = kind(
+        list(checkpoint.trainable(tuned).values()),
+        lr=config.train.learning_rate,
+        weight_decay=config.train.weight_decay,
+    )
+    return made
 
 
 def _optimise(trainer: Trainer, run: Path, *, key: str) -> tuple[Progress, dict[str, torch.Tensor]]:
@@ -132,17 +170,14 @@ def _resume(trainer: Trainer, path: Path, key: str) -> tuple[Progress, dict[str,
     if counters is None or counters.pop("key") != key:
         return Progress(), _weights(trainer.model)
     best = checkpoint.restore(path, model=trainer.model, optimizer=trainer.optimizer)
+    trainer.accumulator.changed()
     progress = Progress(**counters)
     print(f"going on from step {progress.step} of {trainer.config.max_steps}", file=sys.stderr)
     return progress, best
 
 
 def _step(trainer: Trainer, progress: Progress) -> bool:
-    """Take one optimiser step; return False, with nothing changed, when asked to stop meanwhile.
-
-    The loss is the mean over all answer tokens of the accumulated batch, so an example counts by
-    its tokens whichever micro-batch it falls in.
-    """
+    """Take one optimiser step; return False, with nothing changed, when asked to stop meanwhile."""
     began = time.perf_counter()
     config = trainer.config
     batch = [
@@ -151,29 +186,23 @@ def _step(trainer: Trainer, progress: Progress) -> bool:
             len(trainer.train), progress.step, config.accumulation, config.seed
         )
     ]
-    answer_tokens = sum(len(example.answer) for example in batch)
     rate = learning_rate(progress.step, config)
     for group in trainer.optimizer.param_groups:
         group["lr"] = rate
-    trainer.model.train()
-    trainer.optimizer.zero_grad()
-    total = 0.0
-    for example in batch:
-        if trainer.stop():
-            return False
-        loss = model.answer_loss(trainer.model, example, trainer.device) / answer_tokens
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.item()
+    loss = trainer.accumulator.gradients(batch, trainer.stop)
+    if loss is None:
+        return False
     parameters = list(checkpoint.trainable(trainer.model).values())
     torch.nn.utils.clip_grad_norm_(parameters, config.max_gradient_norm)
     trainer.optimizer.step()
+    trainer.accumulator.changed()
     tokens = sum(len(example.prompt) + len(example.answer) for example in batch)
     progress.step += 1
     progress.tokens += tokens
     taken = time.perf_counter() - began
     progress.step_seconds += taken
     progress.seconds += taken
-    progress.record("train", total, rate=rate, tokens=tokens)
+    progress.record("train", loss, rate=rate, tokens=tokens)
     return True
 
 
@@ -182,13 +211,7 @@ def _validate(
 ) -> dict[str, torch.Tensor]:
     """Measure the validation loss (nats a token); return the best adapter, this one or the old."""
     began = time.perf_counter()
-    trainer.model.eval()
-    total, tokens = 0.0, 0
-    with torch.inference_mode():
-        for example in trainer.validation:
-            total += model.answer_loss(trainer.model, example, trainer.device).item()
-            tokens += len(example.answer)
-    loss = total / tokens
+    loss = trainer.accumulator.loss(trainer.validation)
     progress.seconds += time.perf_counter() - began
     progress.record("validation", loss, rate=None, tokens=0)
     if loss < progress.best_loss:
@@ -219,22 +242,6 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 
 def _weights(tuned: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401 - peft carries no types
     return {n: p.detach().cpu().clone() for n, p in checkpoint.trainable(tuned).items()}
-
-
-def _save_adapter(folder: Path, tuned: Any, best: dict[str, torch.Tensor]) -> None:  # noqa: ANN401
-    """Write the best adapter in peft's layout, the same bytes for the same adapter."""
-    for name, parameter in checkpoint.trainable(tuned).items():
-        parameter.data.copy_(best[name])
-    part = folder.with_name(".adapter.part")
-    shutil.rmtree(part, ignore_errors=True)
-    # Not "auto", which asks the hub about the vocabulary.
-    tuned.save_pretrained(part, save_embedding_layers=False)
-    settings = read_json(part / "adapter_config.json")
-    # peft keeps the names in a set, whose order changes from process to process.
-    settings["target_modules"] = sorted(settings["target_modules"])
-    write_json(part / "adapter_config.json", settings)
-    shutil.rmtree(folder, ignore_errors=True)
-    part.replace(folder)
 
 
 def _summary(
@@ -276,6 +283,7 @@ def _summary(
             "validation_loss": progress.series("validation"),
             "seconds": round(progress.seconds, 3),
             "tokens_per_second": round(progress.tokens / progress.step_seconds, 1),
+            "how": trainer.accumulator.describe(),
             "peak_memory": {**memory.peak(), "gpu_load_bytes": loaded.load_gpu_bytes},
         },
     }

@@ -1,0 +1,1 @@
+"""Triton kernels; ``plain`` beside this folder says what each computes."""
