@@ -132,6 +132,18 @@ def lock(session: nox.Session) -> None:
 
 
 @nox.session
+def check(session: nox.Session) -> None:
+    """Check the locks, offline: fresh, whole, consistent, and in the one stage order."""
+    without_environment(session, "check")
+
+
+@nox.session
+def order(session: nox.Session) -> None:
+    """Prove the install order by installing a target stage by stage (--target, --python)."""
+    without_environment(session, "order")
+
+
+@nox.session
 def parity(session: nox.Session) -> None:
     """Compare a Colab runtime, our install on it, and the host, and look for conflicts."""
     without_environment(session, "parity")

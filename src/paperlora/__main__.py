@@ -133,6 +133,11 @@ def _environment_commands(command: Callable[..., argparse.ArgumentParser]) -> No
     doctor = command("doctor", _doctor, "look at driver, GPU, memory and disk, and what fits")
     doctor.add_argument("--target", default="", help=own)
     doctor.add_argument("--json", action="store_true", help="print what was seen for a program")
+    command("check", _check, "check the locks, offline: fresh, whole, consistent, in order")
+    order = command("order", _order, "prove by installing them that the stages only append")
+    order.add_argument("--target", default="cuda", help="target to install afresh (cuda)")
+    order.add_argument("--python", default="", help="interpreter to build on (this one)")
+    order.add_argument("--keep", type=Path, metavar="DIR", help="leave the environment there")
     parity = command("parity", _parity, "compare a Colab runtime, our install on it, and the host")
     parity.add_argument("--target", default="colab-2026.04", help="Colab target (colab-2026.04)")
     parity.add_argument(
@@ -342,6 +347,19 @@ def _drift(arguments: argparse.Namespace) -> None:
     from paperlora.environment import drift  # noqa: PLC0415
 
     drift.run(arguments.target, arguments.freeze, as_json=arguments.json)
+
+
+def _check(_: argparse.Namespace) -> None:
+    from paperlora.environment import check  # noqa: PLC0415
+
+    check.run()
+
+
+def _order(arguments: argparse.Namespace) -> None:
+    from paperlora.environment import order  # noqa: PLC0415
+
+    keep = arguments.keep and arguments.keep.absolute()
+    order.run(arguments.target, python=arguments.python, keep=keep)
 
 
 def _lock(arguments: argparse.Namespace) -> None:

@@ -68,12 +68,13 @@ class Target:
 
     ``colab``: it is installed into the runtime itself, so its slices hold only what the runtime
     lacks or has in another version. ``protected`` are patterns of packages that no slice of such a
-    target may hold.
+    target may hold; ``neighbours`` are packages of a runtime that use what a target changes.
     """
 
     name: str
     colab: bool
     protected: tuple[str, ...]
+    neighbours: tuple[str, ...]
     python: tuple[str, ...]
     platform: str
     runtime: Runtime
@@ -168,6 +169,7 @@ def load(name: str, *, root: Path = ROOT) -> Target:
         platform=row["platform"],
         colab=row.get("colab", False),
         protected=tuple(document.get("protected", ())),
+        neighbours=tuple(document.get("neighbours", ())),
         runtime=runtime.load(row["runtime"], root=root),
         cutoff=document["cutoff"],
         installed_bytes=int(row["installed"]),
