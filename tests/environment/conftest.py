@@ -76,15 +76,22 @@ def record_line(entry: str, content: bytes) -> str:
     return f"{entry},sha256={digest},{len(content)}\n"
 
 
-def write_wheel(folder: Path, name: str, version: str) -> Wheel:
+REQUIRES = {"beta": ("alpha<2,>=1", "gamma>=3", "omega; extra == 'more'")}
+
+
+def write_wheel(
+    folder: Path, name: str, version: str, *, also: dict[str, str] | None = None
+) -> Wheel:
     """Write an importable wheel of one module, the same bytes each time, and return its facts."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{version}-py3-none-any.whl"
     about = f"{name}-{version}.dist-info"
+    requires = "".join(f"Requires-Dist: {one}\n" for one in REQUIRES.get(name, ()))
     files = {
         f"{name}/__init__.py": f"version = {version!r}\n",
-        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}",
         f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        **(also or {}),
     }
     lines = [record_line(entry, text.encode()) for entry, text in files.items()]
     files[f"{about}/RECORD"] = "".join(lines) + f"{about}/RECORD,,\n"
@@ -108,6 +115,7 @@ def write_lock(root: Path) -> Lock:
                 version=version,
                 python=target.python,
                 wheels=(write_wheel(root / "wheels", name, version),),
+                requires=REQUIRES.get(name, ()),
             )
             for name, version in content[stage.name]
         )

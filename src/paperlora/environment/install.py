@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 from paperlora.environment import installed, verify
 from paperlora.environment import lock as locks
 from paperlora.environment import target as targets
-from paperlora.errors import INTERRUPTED, FindingsError, InputError, PaperloraError
+from paperlora.errors import (
+    INTERRUPTED,
+    EnvironmentNotVerifiedError,
+    FindingsError,
+    InputError,
+    PaperloraError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,13 +72,51 @@ def plan(target: str, through: str, space: str, cache: str) -> int:
     return 0
 
 
-def heal() -> int:
+def runtime(target: str) -> int:
+    """Return 0 when this interpreter is the Colab runtime that ``target`` is locked for.
+
+    Raises ``EnvironmentNotVerifiedError`` when it is not, with the target for the one that it is.
+    """
+    held = {one.name: one.version.partition("+")[0] for one in installed.distributions()}
+    wanted = targets.load(target).runtime
+    moved = _moved(locks.load(target).provided, held)
+    if not moved:
+        return 0
+    for name in targets.names():
+        other = targets.load(name)
+        if other.colab and name != target and not _moved(locks.load(name).provided, held):
+            raise EnvironmentNotVerifiedError(
+                f"this is Colab's runtime {other.runtime.name}, and {target} is locked for "
+                f"{wanted.name}",
+                remedy=f"use --target {name}, or pick {wanted.name} (Runtime, Change runtime type, "
+                "Runtime version)",
+            )
+    shown = [f"{n} {version} (found {held.get(n, 'none')})" for n, version in moved.items()]
+    raise EnvironmentNotVerifiedError(
+        f"this is not Colab's runtime {wanted.name}: it lacks {len(moved)} packages as that has "
+        f"them, such as {', '.join(shown[:3])}",
+        remedy=f"pick {wanted.name} (Runtime, Change runtime type, Runtime version); on a machine "
+        "of your own use --target cuda",
+    )
+
+
+def _moved(provided: dict[str, str], held: dict[str, str]) -> dict[str, str]:
+    return {n: v for n, v in provided.items() if held.get(n) != v.partition("+")[0]}
+
+
+def heal(target: str) -> int:
     """Forget packages that are not whole, so that the next install puts them back; 1 if any.
+
+    Of a Colab runtime only what the target installs: the rest could not be put back.
 
     An installer that was killed leaves files out, and later takes the package for installed.
     """
     found = 0
+    ours = {one.name for part in locks.load(target).slices for one in part.packages}
+    colab = targets.load(target).colab
     for one in installed.distributions():
+        if colab and one.name not in ours:
+            continue
         lost = installed.missing_files(one)
         if lost:
             _say(f"{one.name} {one.version} lacks {lost[0]}: installing it again")
@@ -127,6 +171,7 @@ def main(arguments: list[str]) -> int:
     question, *rest = arguments
     questions: dict[str, Callable[..., int]] = {
         "plan": plan,
+        "runtime": runtime,
         "heal": heal,
         "probe": probe,
         "verify": check,

@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paperlora.environment import identity, installed, intact
@@ -22,7 +23,6 @@ from paperlora.files import ROOT, sha256_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from paperlora.environment.installed import Distribution
     from paperlora.environment.lock import Lock
@@ -31,8 +31,13 @@ INSTALL = "env/install.sh --target {target}"
 
 
 def own_target() -> str:
-    """Return the target that this interpreter is meant to be: ``PAPERLORA_TARGET``, else ``cuda``."""
-    return os.environ.get("PAPERLORA_TARGET") or "cuda"
+    """Return the target that this interpreter is meant to be.
+
+    It is ``PAPERLORA_TARGET``, or what ``env/install.sh`` installed into it, or else ``cuda``.
+    """
+    stamp = Path(sys.prefix) / ".stages/target"
+    installed_target = stamp.read_text(encoding="utf-8").strip() if stamp.is_file() else ""
+    return os.environ.get("PAPERLORA_TARGET") or installed_target or "cuda"
 
 
 def stale(target: str, *, root: Path = ROOT) -> list[Finding]:
