@@ -156,6 +156,22 @@ def drift(session: nox.Session) -> None:
 
 
 @nox.session
+def update(session: nox.Session) -> None:
+    """Move the cutoff, lock everything anew, and say what changed and why it matters."""
+    without_environment(session, "update")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure: `-- NAME` runs tests/bench/NAME.py (install: beside pip, from wheels on disk)."""
+    environment("--unless-stamped")
+    name, *arguments = session.posargs or ["install"]
+    path = f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"
+    script = ROOT / f"tests/bench/{name}.py"
+    call(PYTHON, script, *arguments, PYTHONPATH=path, PAPERLORA_TOOLS=bootstrap("tools"))
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; those that need minutes, a GPU or an image are left out."""
     environment("--unless-stamped")

@@ -49,6 +49,14 @@ def add(command: Callable[..., argparse.ArgumentParser], fits: Callable[[], Sequ
         "--freeze", required=True, metavar="FILE", help="a newer freeze, or a commit"
     )
     drift.add_argument("--json", action="store_true", help="print it for a program")
+    update = command("update", _update, "move the cutoff, lock anew, say what changed and why")
+    update.add_argument("--cutoff", default="", help="nothing published later is taken (today)")
+    update.add_argument(
+        "--runtime", default="", help="Colab runtime to record first, with --freeze"
+    )
+    update.add_argument(
+        "--freeze", default="", metavar="COMMIT", help="commit of its freeze, or FILE@COMMIT"
+    )
     lock = command("lock", _lock, "resolve the targets anew and write the lockfiles")
     lock.add_argument("--target", nargs="*", default=[], help="targets to lock (all)")
 
@@ -97,6 +105,12 @@ def _order(arguments: argparse.Namespace) -> None:
 
     keep = arguments.keep and arguments.keep.absolute()
     order.run(arguments.target, python=arguments.python, keep=keep)
+
+
+def _update(arguments: argparse.Namespace) -> None:
+    from paperlora.environment import update  # noqa: PLC0415
+
+    update.run(cutoff=arguments.cutoff, name=arguments.runtime, freeze=arguments.freeze)
 
 
 def _lock(arguments: argparse.Namespace) -> None:

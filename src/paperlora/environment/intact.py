@@ -173,6 +173,6 @@ def _unclaimed(sites: Iterable[Path], claimed: set[str], again: str) -> Iterator
 
 
 def _compiled(path: str) -> bool:
-    """Say whether Python itself made this file from a module that is there."""
-    module = re.fullmatch(r"(.+)/__pycache__/(.+)\.cpython-\d+(?:\.opt-\d)?\.pyc", path)
+    """Say whether Python (or pytest, under a tag of its own) made this from a module that is there."""
+    module = re.fullmatch(r"(.+)/__pycache__/([^/.]+)\.[^/]+\.pyc", path)
     return module is not None and Path(module[1], module[2] + ".py").is_file()
