@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import nox
+import packaging
 
 ROOT = Path(__file__).resolve().parent
 TARGET = "cuda"
@@ -32,6 +33,7 @@ COMMANDS = {
     "compare": "Say whether two runs gave the same results.",
     "papers": "Rebuild the papers that ship from their LaTeX sources.",
     "verify": "Compare the environment with its lock.",
+    "doctor": "Look at driver, GPU, memory and disk, and what fits.",
 }
 
 nox.options.sessions = ["tests"]
@@ -112,13 +114,61 @@ def install(session: nox.Session) -> None:
     environment(*session.posargs)
 
 
+def without_environment(session: nox.Session, command: str) -> None:
+    """Run a command of the locks: any supported Python will do, with nox's own `packaging`.
+
+    The lock comes before the environment.
+    """
+    path = f"{ROOT / 'src'}{os.pathsep}{Path(packaging.__file__).parent.parent}"
+    python, tools = bootstrap("python"), bootstrap("tools")
+    command_line = (python, "-m", "paperlora", command, *session.posargs)
+    call(*command_line, PYTHONPATH=path, PAPERLORA_TOOLS=tools)
+
+
 @nox.session
 def lock(session: nox.Session) -> None:
     """Resolve again what env/*.toml asks for and rewrite lockfiles/."""
-    tools = bootstrap("tools")
-    # Any supported Python will do: the lock comes before the environment.
-    command = [bootstrap("python"), "-m", "paperlora", "lock", *session.posargs]
-    call(*command, PYTHONPATH=str(ROOT / "src"), PAPERLORA_TOOLS=tools)
+    without_environment(session, "lock")
+
+
+@nox.session
+def check(session: nox.Session) -> None:
+    """Check the locks, offline: fresh, whole, consistent, and in the one stage order."""
+    without_environment(session, "check")
+
+
+@nox.session
+def order(session: nox.Session) -> None:
+    """Prove the install order by installing a target stage by stage (--target, --python)."""
+    without_environment(session, "order")
+
+
+@nox.session
+def parity(session: nox.Session) -> None:
+    """Compare a Colab runtime, our install on it, and the host, and look for conflicts."""
+    without_environment(session, "parity")
+
+
+@nox.session
+def drift(session: nox.Session) -> None:
+    """Say what moved since a Colab target was locked."""
+    without_environment(session, "drift")
+
+
+@nox.session
+def update(session: nox.Session) -> None:
+    """Move the cutoff, lock everything anew, and say what changed and why it matters."""
+    without_environment(session, "update")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure: `-- NAME` runs tests/bench/NAME.py (install: beside pip, from wheels on disk)."""
+    environment("--unless-stamped")
+    name, *arguments = session.posargs or ["install"]
+    path = f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"
+    script = ROOT / f"tests/bench/{name}.py"
+    call(PYTHON, script, *arguments, PYTHONPATH=path, PAPERLORA_TOOLS=bootstrap("tools"))
 
 
 @nox.session

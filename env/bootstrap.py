@@ -151,8 +151,14 @@ def make() -> Path:
             return folder
         say("making the tool environment (uv, nox): about 30 MB to download, 90 MB on disk")
         shutil.rmtree(folder, ignore_errors=True)
-        run("python3 -m venv", [interpreter, "-I", "-m", "venv", str(folder)])
-        pip = [str(folder / "bin/python"), "-I", "-m", "pip", "--disable-pip-version-check"]
+        made = str(folder / "bin/python")
+        venv = [interpreter, "-I", "-m", "venv"]
+        pip = [made, "-I", "-m", "pip"]
+        if not has(interpreter, "ensurepip"):  # as on Colab, whose own pip serves
+            venv += ["--without-pip"]
+            pip = [interpreter, "-I", "-m", "pip", "--python", made]
+        run("python3 -m venv", [*venv, str(folder)])
+        pip += ["--disable-pip-version-check"]
         locked = ["--require-hashes", "--only-binary", ":all:", "--requirement", str(TOOLS_LOCK)]
         run("pip install", [*pip, "install", "--quiet", *locked])
         (folder / ".complete").touch()
@@ -161,16 +167,22 @@ def make() -> Path:
 
 def maker() -> tuple[str, str]:
     """Return a Python that can make a virtual environment with pip, and its version."""
-    for version in TOOL_PYTHONS:
-        path = sys.executable if version == OWN else find(version)
-        # Debian packs ensurepip apart from Python.
-        command = [path, "-I", "-c", "import ensurepip"]
-        if path and subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0:
-            return path, version
+    found = [(sys.executable if one == OWN else find(one), one) for one in TOOL_PYTHONS]
+    # Debian packs ensurepip apart from Python.
+    for module in ("ensurepip", "pip"):
+        for path, version in found:
+            if path and has(path, module):
+                return path, version
     raise failure(
-        f"{sys.executable} cannot make a virtual environment: it has no module ensurepip → "
+        f"{sys.executable} cannot make a virtual environment: it has neither ensurepip nor pip → "
         "install it (apt-get install python3-venv), then run again"
     )
+
+
+def has(interpreter: str, module: str) -> bool:
+    """Say whether a Python can import ``module``."""
+    command = [interpreter, "-I", "-c", f"import {module}"]
+    return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def run(what: str, command: list[str]) -> None:

@@ -1,17 +1,22 @@
 #!/usr/bin/env bash
-# The one ordered install script: one environment per target, stage by stage, each stage probed
-# before the next. Run it again after an interruption or when the environment differs from its lock.
+# The one ordered install script: stage by stage, each stage probed before the next. Run it again
+# after an interruption or when the environment differs from its lock.
 #
-#   env/install.sh [--target cuda] [--python PATH] [--prefix DIR] [--stage NAME]
-#                  [--no-space-check] [--unless-stamped]
+#   env/install.sh [--target cuda] [--python PATH] [--prefix DIR] [--stage NAME|NUMBER]
+#                  [--compile] [--no-space-check] [--unless-stamped]
 #
-# --stage NAME stops after that stage. --unless-stamped ends at once when every stage was installed,
-# without looking at what became of it since. PAPERLORA_TOOLS names the folder of a uv to use instead
-# of the pinned one that env/bootstrap.py installs.
+# A host's target gets an environment of its own in --prefix. A Colab target (colab-2026.04) is
+# installed into the running python3, beside the runtime's own packages, which it leaves alone but
+# for those that its lock is there to change; --prefix names another environment that stands for it.
+#
+# --stage stops after that stage. --compile makes the bytecode at once, on all cores.
+# --unless-stamped ends at once when every stage was installed, without looking at what became of it
+# since. PAPERLORA_TOOLS names the folder of a uv to use instead of the pinned one that
+# env/bootstrap.py installs.
 set -euo pipefail
 
 root=$(dirname -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")")
-target=cuda python='' prefix='' last='' space=check trust=''
+target=cuda python='' prefix='' last='' space=check trust='' compile=()
 
 fail() { # CODE MESSAGE
     echo "$2" >&2
@@ -31,13 +36,23 @@ while (($#)); do
             shift 2
             ;;
         --no-space-check) space=trust && shift ;;
+        --compile) compile=(--compile-bytecode) && shift ;;
         --unless-stamped) trust=stamps && shift ;;
         *) fail 2 "unknown argument $1 → see the first lines of env/install.sh" ;;
     esac
 done
+colab=''
+[[ $target != colab-* ]] || colab=yes
+if [[ -n $colab && -z $prefix ]]; then
+    prefix=$("${python:-python3}" -c 'import sys; print(sys.prefix)')
+    inside=$(command -v "${python:-python3}")
+fi
 [[ -n $prefix ]] || prefix=$root/.envs/$target
 slices=$root/lockfiles/$target
 [[ -f $slices/lock.json ]] || fail 2 "there is no lock for target $target → use one of: $(cd "$root/lockfiles" && echo */)"
+for slice in "$slices/$last"-*.txt; do
+    [[ ! -f $slice ]] || last=$(basename "${slice#*"/$last-"}" .txt) # a number, as in 10
+done
 [[ -z $last ]] || compgen -G "$slices/[0-9]*-$last.txt" >/dev/null ||
     fail 2 "target $target has no stage $last → its slices are: $(cd "$slices" && echo [0-9]*.txt)"
 
@@ -45,14 +60,16 @@ trap 'echo "interrupted → run this again; what is done is kept" >&2; exit 130'
 export PYTHONPATH=$root/src
 unset PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
 stamps=$prefix/.stages
-inside=$prefix/bin/python
+inside=${inside:-$prefix/bin/python}
 ask() { "$inside" -m paperlora.environment.install "$@"; }
 stamp_of() { cat "$stamps/$1" 2>/dev/null || true; }
 digest_of() { sha256sum <"$1" | cut -d' ' -f1; }
 
 # One install at a time in one prefix; whoever comes second finds the work done.
-mkdir -p "$(dirname -- "$prefix")"
-exec 9>"$prefix.lock"
+guard=$prefix.lock
+[[ -z $colab ]] || guard=$root/.envs/$target.lock
+mkdir -p "$(dirname -- "$prefix")" "$(dirname -- "$guard")"
+exec 9>"$guard"
 flock -n 9 || { echo "waiting for another install in $prefix" >&2 && flock 9; }
 
 all=() todo=()
@@ -89,8 +106,12 @@ if [[ -z ${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}${UV_CONFIG_FILE:-} && -x $tools/
     index=${PIP_INDEX_URL:-$("$tools/python" -m pip config get global.index-url 2>/dev/null || true)}
     [[ -z $index ]] || export UV_DEFAULT_INDEX=$index
 fi
+repair="rm -r $prefix and run this again"
+[[ -z $colab ]] || repair='take a fresh runtime (Runtime, Disconnect and delete runtime) and run this again'
 version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo none; }
-if [[ $(version_of "$inside") == none || (-n $python && $(version_of "$python") != "$(version_of "$inside")") ]]; then
+if [[ -n $colab ]]; then
+    ask runtime "$target"
+elif [[ $(version_of "$inside") == none || (-n $python && $(version_of "$python") != "$(version_of "$inside")") ]]; then
     [[ -f $prefix/pyvenv.cfg || ! -e $prefix || -z $(ls -A "$prefix") ]] ||
         fail 2 "$prefix holds something else than an environment → name another folder with --prefix"
     [[ -n $python ]] || python=$(find_python)
@@ -99,9 +120,10 @@ if [[ $(version_of "$inside") == none || (-n $python && $(version_of "$python") 
     todo=("${all[@]}")
 fi
 mkdir -p "$stamps"
+echo "$target" >"$stamps/target"
 cd "$root" # so that no other project's uv settings apply; the user's own do
 
-ask heal || todo=("${all[@]}") # 1: something is to be put back, whatever its stamp says
+ask heal "$target" || todo=("${all[@]}") # 1: something is to be put back, whatever its stamp says
 ask plan "$target" "$last" "$space" "$("$uv" cache dir)"
 quiet=(--quiet)
 [[ ! -t 2 ]] || quiet=() # on a terminal uv draws its progress
@@ -112,11 +134,12 @@ for name in "${all[@]}"; do
     begun=$SECONDS
     echo "stage $place/${#all[@]} ${name#*-} …" >&2
     echo begun >"$stamps/$name"
-    "$uv" pip install "${quiet[@]}" --python "$inside" --no-deps --require-hashes --only-binary :all: \
-        -r "$slices/$name.txt" 9>&- ||
+    ! grep -q '==' "$slices/$name.txt" || # a Colab runtime may have all of a stage
+        "$uv" pip install "${quiet[@]}" --python "$inside" --no-deps --require-hashes --only-binary :all: \
+            "${compile[@]}" -r "$slices/$name.txt" 9>&- ||
         fail 4 "stage ${name#*-} could not be installed, see above → run this again; what is done is kept"
     ask probe "${name#*-}" 9>&- ||
-        fail 3 "stage ${name#*-} is installed but does not work, see above → rm -r $prefix and run this again"
+        fail 3 "stage ${name#*-} is installed but does not work, see above → $repair"
     digest_of "$slices/$name.txt" >"$stamps/$name"
     echo "stage $place/${#all[@]} ${name#*-} done in $((SECONDS - begun)) s" >&2
 done
@@ -124,6 +147,7 @@ done
 if ! ask verify "$target" "$last"; then
     mapfile -t surplus < <(ask surplus "$target")
     ((${#surplus[@]} == 0)) || "$uv" pip uninstall --quiet --python "$inside" "${surplus[@]}"
-    ask verify "$target" "$last" || fail 3 "$prefix differs from its lock → rm -r $prefix and run this again"
+    ask verify "$target" "$last" || fail 3 "$prefix differs from its lock → $repair"
 fi
+[[ -z $colab ]] || echo 'restart the session (Runtime, Restart session) if this notebook imported transformers or peft before' >&2
 echo "environment ready in $((SECONDS - started)) s: $prefix" >&2

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paperlora import __version__
+from paperlora.environment import cli
 from paperlora.errors import INTERRUPTED, DataError, FindingsError, InputError, PaperloraError
 from paperlora.files import ROOT
 from paperlora.pipeline.commands import CHAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from paperlora.pipeline import plan
 
 INTERNAL = 70
 _EPILOG = """\
@@ -120,15 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     compare = command("compare", _compare, "say whether two runs gave the same results")
     compare.add_argument("runs", nargs=2, help="names or folders of two runs")
     command("papers", _papers, "rebuild the papers that ship from their LaTeX sources")
-    _environment_commands(command)
+    cli.add(command, _fits)
     return parser
-
-
-def _environment_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
-    verify = command("verify", _verify, "compare this environment with its lock")
-    verify.add_argument("--target", default="cuda", help="target of the lock (cuda)")
-    lock = command("lock", _lock, "resolve the targets anew and write the lockfiles")
-    lock.add_argument("--target", default="cuda", help="target to lock (cuda)")
 
 
 def _run_options() -> argparse.ArgumentParser:
@@ -186,9 +182,10 @@ def _environment(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     from paperlora.environment import record, verify  # noqa: PLC0415
 
+    target = verify.own_target()
     if not getattr(arguments, "unverified", False):
-        verify.require("cuda")
-    return record.make("cuda")
+        verify.require(target)
+    return record.make(target)
 
 
 def _chain(arguments: argparse.Namespace) -> None:
@@ -288,16 +285,10 @@ def _compare(arguments: argparse.Namespace) -> None:
     print(f"{left} and {right} agree: the same results, the same adapter")
 
 
-def _verify(arguments: argparse.Namespace) -> None:
-    from paperlora.environment import verify  # noqa: PLC0415
+def _fits() -> list[plan.Fit]:
+    from paperlora.pipeline import plan  # noqa: PLC0415
 
-    verify.run(arguments.target)
-
-
-def _lock(arguments: argparse.Namespace) -> None:
-    from paperlora.environment import resolve  # noqa: PLC0415
-
-    resolve.run(arguments.target)
+    return plan.fits()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import sys
 import zipfile
@@ -62,7 +63,6 @@ packages = ["uv==0.9", "nox==1 ; python_version >= '3.10'"]
 RUNTIME = """
 commit = "c0ffee"
 python = "3.12.1"
-absent = ["uv", "gamma"]
 
 [packages]
 alpha = "1.0+cu1"
@@ -70,18 +70,31 @@ beta = "1.5"
 """
 
 
-def write_wheel(folder: Path, name: str, version: str) -> Wheel:
+def record_line(entry: str, content: bytes) -> str:
+    """Return the line of RECORD for a file."""
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    return f"{entry},sha256={digest},{len(content)}\n"
+
+
+REQUIRES = {"beta": ("alpha<2,>=1", "gamma>=3", "omega; extra == 'more'")}
+
+
+def write_wheel(
+    folder: Path, name: str, version: str, *, also: dict[str, str] | None = None
+) -> Wheel:
     """Write an importable wheel of one module, the same bytes each time, and return its facts."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{version}-py3-none-any.whl"
     about = f"{name}-{version}.dist-info"
+    requires = "".join(f"Requires-Dist: {one}\n" for one in REQUIRES.get(name, ()))
     files = {
         f"{name}/__init__.py": f"version = {version!r}\n",
-        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}",
         f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        **(also or {}),
     }
-    listed = [*files, f"{about}/RECORD"]
-    files[f"{about}/RECORD"] = "".join(f"{entry},,\n" for entry in listed)
+    lines = [record_line(entry, text.encode()) for entry, text in files.items()]
+    files[f"{about}/RECORD"] = "".join(lines) + f"{about}/RECORD,,\n"
     with zipfile.ZipFile(path, "w") as archive:
         for entry, text in files.items():
             archive.writestr(zipfile.ZipInfo(entry), text)
@@ -102,6 +115,7 @@ def write_lock(root: Path) -> Lock:
                 version=version,
                 python=target.python,
                 wheels=(write_wheel(root / "wheels", name, version),),
+                requires=REQUIRES.get(name, ()),
             )
             for name, version in content[stage.name]
         )
@@ -125,6 +139,7 @@ def write_lock(root: Path) -> Lock:
         python=target.python,
         platform=target.platform,
         installed_bytes=target.installed_bytes,
+        provided={},
         slices=tuple(slices),
         digest="",
     )

@@ -57,14 +57,17 @@ def test_plan_is_silent_when_everything_is_there(
 
 
 def test_heal_forgets_what_is_not_whole_and_nothing_else(
-    site: Path, capsys: pytest.CaptureFixture[str]
+    site: Path, locked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert install.heal() == 0
+    lock, target = locks.load("cuda", root=locked), targets.load("cuda", root=locked)
+    monkeypatch.setattr(locks, "load", lambda _: lock)
+    monkeypatch.setattr(targets, "load", lambda _: target)
+    assert install.heal("cuda") == 0
     assert len(list(site.glob("*.dist-info"))) == 3
     (site / "alpha/__init__.py").unlink()
     metadata = site / "beta-2.0.dist-info/METADATA"
     metadata.write_text(metadata.read_text().replace("2.0", "9.9"))
-    assert install.heal() == 1
+    assert install.heal("cuda") == 1
     assert [path.name for path in site.glob("*.dist-info")] == ["gamma-3.0.dist-info"]
     said = capsys.readouterr().err
     assert "alpha 1.0 lacks alpha/__init__.py" in said

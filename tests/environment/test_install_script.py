@@ -100,7 +100,7 @@ def test_two_at_once_install_in_order_and_once(checkout: Checkout) -> None:
     path.write_text(path.read_text().replace("==2.0", "==2.1"))
     stale = checkout.install()
     assert (stale.returncode, checkout.log.exists()) == (3, False)
-    assert "the lock of cuda is stale" in stale.stderr
+    assert "lock of cuda: stale" in stale.stderr
 
 
 def test_a_stage_goes_only_as_far_as_asked_and_the_rest_follows(checkout: Checkout) -> None:

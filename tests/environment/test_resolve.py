@@ -40,7 +40,11 @@ for name, version in sorted(found.items()):
         print(f'[[packages]]\\nname = "{{name}}"\\nversion = "{{version}}"')
         file = f"{{name}}-{{version}}-py3-none-any.whl"
         digest = (name * 64)[:64]
-        print(f'[[packages.wheels]]\\nurl = "x/{{file}}"\\nsize = 5\\nhashes.sha256 = "{{digest}}"')
+        about = pathlib.Path(sys.argv[0]).with_name(file + ".metadata")
+        requires = "".join(f"Requires-Dist: {{n}}\\n" for n in needs.get(name, []))
+        about.write_text(f"Name: {{name}}\\nVersion: {{version}}\\n{{requires}}")
+        url = about.with_name(file).as_uri()
+        print(f'[[packages.wheels]]\\nurl = "{{url}}"\\nsize = 5\\nhashes.sha256 = "{{digest}}"')
     else:
         print(f"{{name}}=={{version}}")
 """
@@ -113,11 +117,38 @@ def test_a_hand_written_file_is_neither_written_over_nor_removed(inputs: Path, n
     assert path.read_text() == "mine\n"
 
 
-def test_a_package_that_the_runtime_s_facts_do_not_mention_is_refused(inputs: Path) -> None:
-    path = inputs / "env/colab/r1.toml"
-    path.write_text(path.read_text().replace('"gamma"', '"delta"'))
-    with pytest.raises(InputError, match=r"colab/r1\.toml does not mention gamma"):
-        resolve.resolve(targets.load("cuda", root=inputs))
+def test_what_each_package_requires_is_kept_with_the_lock(inputs: Path) -> None:
+    packages = resolve.resolve(targets.load("cuda", root=inputs))[0].packages(PYTHON)
+    assert packages["beta"][1].requires == ("alpha", "gamma")
+    assert packages["alpha"][1].requires == ()
+
+
+def colab(root: Path) -> targets.Target:
+    path = root / "env/targets.toml"
+    text = path.read_text().replace(
+        "[target.cuda]", 'protected = ["al*"]\n[target.cuda]\ncolab = true'
+    )
+    path.write_text(text)
+    return targets.load("cuda", root=root)
+
+
+def test_a_colab_target_holds_only_what_the_runtime_lacks_or_has_otherwise(inputs: Path) -> None:
+    lock, texts = resolve.resolve(colab(inputs))
+    assert sorted(lock.packages(PYTHON)) == ["beta", "gamma", "uv"]
+    assert lock.provided == {"alpha": "1.0+cu1"}
+    assert "==" not in texts["10-base.txt"]
+
+
+@pytest.mark.parametrize(
+    ("accepts", "taken"), [(">=1,<2", ["gamma", "uv"]), (">=1.6", ["beta", "gamma", "uv"])]
+)
+def test_a_version_that_is_accepted_is_left_to_the_runtime(
+    inputs: Path, accepts: str, taken: list[str]
+) -> None:
+    path = inputs / "env/stages.toml"
+    accepted = f'version = "==2.0", accepts = "{accepts}"'
+    path.write_text(path.read_text().replace('version = "==2.0"', accepted))
+    assert sorted(resolve.resolve(colab(inputs))[0].packages(PYTHON)) == taken
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,8 @@ def differences(
 ) -> list[str]:
     held = installed.distributions([site])
     lock = locks.load("cuda", root=root)
-    return verify.differences(lock, held, python=python, machine=on, through=through)
+    found = verify.differences(lock, held, python=python, machine=on, through=through)
+    return [str(one) for one in found]
 
 
 def reversion(site: Path, name: str, old: str, new: str) -> None:
@@ -102,25 +104,24 @@ def test_a_fresh_lock_is_not_stale(locked: Path) -> None:
 def test_a_lock_is_stale_when_its_inputs_change(locked: Path) -> None:
     path = locked / "env/stages.toml"
     path.write_text(path.read_text().replace("==2.0", "==2.1"))
-    assert verify.stale("cuda", root=locked) == [
-        "the lock of cuda is stale: env/*.toml changed after it → nox -s lock"
-    ]
+    (found,) = verify.stale("cuda", root=locked)
+    assert str(found) == "lock of cuda: stale: env/*.toml changed after it → nox -s lock"
 
 
 def test_a_changed_slice_and_a_missing_one_are_named(locked: Path) -> None:
     folder = locked / "lockfiles/cuda"
     (folder / "10-base.txt").write_text((folder / "10-base.txt").read_text().replace("1.0", "1.1"))
     (folder / "20-model.txt").unlink()
-    first, second = verify.stale("cuda", root=locked)
-    assert "cuda/10-base.txt was changed by hand" in first
-    assert "cuda/20-model.txt is missing" in second
+    first, second = map(str, verify.stale("cuda", root=locked))
+    assert "cuda/10-base.txt: was changed by hand" in first
+    assert "cuda/20-model.txt: is missing" in second
 
 
 def test_run_prints_or_refuses_with_code_3(
     locked: Path, site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "path", [str(site)])
-    assert verify.run("cuda", root=locked) == 0
+    verify.run("cuda", root=locked)
     assert capsys.readouterr().out.startswith("verified: cuda, 3 packages, fingerprint ")
     reversion(site, "beta", "2.0", "1.9")
     forget(site, "alpha")
@@ -149,3 +150,41 @@ def test_unknown_target_and_missing_lock(inputs: Path) -> None:
         verify.findings("x", root=inputs)
     with pytest.raises(EnvironmentNotVerifiedError, match=r"lock\.json cannot be read"):
         verify.findings("cuda", root=inputs)
+
+
+def test_the_target_is_the_user_s_to_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PAPERLORA_TARGET", raising=False)
+    assert verify.own_target() == "cuda"
+    monkeypatch.setenv("PAPERLORA_TARGET", "colab-2026.04")
+    assert verify.own_target() == "colab-2026.04"
+
+
+def colab(root: Path, site: Path, **versions: str) -> list[str]:
+    """What differs on a runtime that should bring alpha and has the rest from the lock."""
+    lock = locks.load("cuda", root=root)
+    base, model = lock.slices
+    lock = replace(lock, slices=(replace(base, packages=()), model), provided={"alpha": "1.0+cu1"})
+    for name, version in versions.items():
+        reversion(site, name, "1.0", version)
+    held = installed.distributions([site])
+    found = verify.differences(lock, held, python=PYTHON, machine=machine())
+    return [str(one) for one in found]
+
+
+def test_a_runtime_s_own_packages_are_held_to_the_lock_too(locked: Path, site: Path) -> None:
+    assert colab(locked, site) == []
+    (line,) = colab(locked, site, alpha="1.1")
+    assert line.startswith("alpha: the runtime should have 1.0+cu1, found 1.1 → pick Colab's")
+    forget(site, "alpha")
+    (line,) = colab(locked, site)
+    assert "found nothing" in line
+
+
+def test_a_line_stays_readable_where_nothing_is_right(
+    locked: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        (site / f"extra{number}-1.dist-info").mkdir()
+    monkeypatch.setattr(sys, "path", [str(site)])
+    with pytest.raises(EnvironmentNotVerifiedError, match=r"and 10 more \(verify --json lists all"):
+        verify.require("cuda", root=locked)

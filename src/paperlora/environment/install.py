@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 from paperlora.environment import installed, verify
 from paperlora.environment import lock as locks
 from paperlora.environment import target as targets
-from paperlora.errors import INTERRUPTED, FindingsError, InputError, PaperloraError
+from paperlora.environment.terminal import human
+from paperlora.errors import (
+    INTERRUPTED,
+    EnvironmentNotVerifiedError,
+    FindingsError,
+    InputError,
+    PaperloraError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,28 +58,66 @@ def plan(target: str, through: str, space: str, cache: str) -> int:
     if download == 0:
         return 0
     _say(
-        f"installing {target} into {sys.prefix}: {_human(download)} to download (less what uv's "
-        f"cache has), {_human(disk)} on disk"
+        f"installing {target} into {sys.prefix}: {human(download)} to download (less what uv's "
+        f"cache has), {human(disk)} on disk"
     )
     for folder in (Path(sys.prefix), Path(cache)):
         place = next(parent for parent in (folder, *folder.parents) if parent.exists())
         free = shutil.disk_usage(place).free
         if space != "trust" and free < disk:
             raise InputError(
-                f"{place} has {_human(free)} free, and {_human(disk)} are needed",
+                f"{place} has {human(free)} free, and {human(disk)} are needed",
                 remedy="make room, choose another disk with --prefix and UV_CACHE_DIR, or pass "
                 "--no-space-check if uv's cache already has the packages",
             )
     return 0
 
 
-def heal() -> int:
+def runtime(target: str) -> int:
+    """Return 0 when this interpreter is the Colab runtime that ``target`` is locked for.
+
+    Raises ``EnvironmentNotVerifiedError`` when it is not, with the target for the one that it is.
+    """
+    held = {one.name: one.version.partition("+")[0] for one in installed.distributions()}
+    wanted = targets.load(target).runtime
+    moved = _moved(locks.load(target).provided, held)
+    if not moved:
+        return 0
+    for name in targets.names():
+        other = targets.load(name)
+        if other.colab and name != target and not _moved(locks.load(name).provided, held):
+            raise EnvironmentNotVerifiedError(
+                f"this is Colab's runtime {other.runtime.name}, and {target} is locked for "
+                f"{wanted.name}",
+                remedy=f"use --target {name}, or pick {wanted.name} (Runtime, Change runtime type, "
+                "Runtime version)",
+            )
+    shown = [f"{n} {version} (found {held.get(n, 'none')})" for n, version in moved.items()]
+    raise EnvironmentNotVerifiedError(
+        f"this is not Colab's runtime {wanted.name}: it lacks {len(moved)} packages as that has "
+        f"them, such as {', '.join(shown[:3])}",
+        remedy=f"pick {wanted.name} (Runtime, Change runtime type, Runtime version); on a machine "
+        "of your own use --target cuda",
+    )
+
+
+def _moved(provided: dict[str, str], held: dict[str, str]) -> dict[str, str]:
+    return {n: v for n, v in provided.items() if held.get(n) != v.partition("+")[0]}
+
+
+def heal(target: str) -> int:
     """Forget packages that are not whole, so that the next install puts them back; 1 if any.
+
+    Of a Colab runtime only what the target installs: the rest could not be put back.
 
     An installer that was killed leaves files out, and later takes the package for installed.
     """
     found = 0
+    ours = {one.name for part in locks.load(target).slices for one in part.packages}
+    colab = targets.load(target).colab
     for one in installed.distributions():
+        if colab and one.name not in ours:
+            continue
         lost = installed.missing_files(one)
         if lost:
             _say(f"{one.name} {one.version} lacks {lost[0]}: installing it again")
@@ -102,8 +147,8 @@ def check(target: str, through: str) -> int:
     """Return 0 when verified, 1 when installing can repair it, 3 when the lock is at fault."""
     wrong = verify.stale(target)
     found = wrong or verify.findings(target, through=through or None)
-    for line in found:
-        _say(line)
+    for one in found:
+        _say(str(one))
     return LOCK_AT_FAULT if wrong else REPAIRABLE if found else 0
 
 
@@ -112,10 +157,6 @@ def surplus(target: str) -> int:
     for name in verify.surplus(target):
         print(name)
     return 0
-
-
-def _human(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _say(line: str) -> None:
@@ -127,6 +168,7 @@ def main(arguments: list[str]) -> int:
     question, *rest = arguments
     questions: dict[str, Callable[..., int]] = {
         "plan": plan,
+        "runtime": runtime,
         "heal": heal,
         "probe": probe,
         "verify": check,

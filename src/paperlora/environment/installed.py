@@ -1,4 +1,4 @@
-"""What an interpreter holds: read from its ``*.dist-info`` folders, without importing anything.
+"""What an interpreter holds, read from ``*.dist-info`` and ``*.egg-info`` without importing it.
 
 Equal to ``importlib.metadata`` for names and versions, at a fraction of its time.
 """
@@ -22,7 +22,7 @@ _HEAD_BYTES = 2048
 
 @dataclass(frozen=True, kw_only=True)
 class Distribution:
-    """One installed package; ``folder`` is its ``*.dist-info``."""
+    """One installed package; ``folder`` is its ``*.dist-info`` (``*.egg-info`` may be a file)."""
 
     name: str
     version: str
@@ -48,14 +48,17 @@ def distributions(folders: Iterable[Path] | None = None) -> list[Distribution]:
     found = [
         _distribution(entry)
         for folder in (site_folders() if folders is None else folders)
-        for entry in folder.glob("*.dist-info")
+        for entry in (*folder.glob("*.dist-info"), *folder.glob("*.egg-info"))
     ]
     return sorted(found, key=lambda one: (one.name, one.version))
 
 
 def _distribution(folder: Path) -> Distribution:
+    path = folder / "METADATA"
+    if folder.suffix == ".egg-info":
+        path = folder / "PKG-INFO" if folder.is_dir() else folder
     try:
-        with (folder / "METADATA").open("rb") as file:
+        with path.open("rb") as file:
             fields = dict(reversed(_FIELDS.findall(file.read(_HEAD_BYTES))))
     except OSError:
         fields = {}
@@ -67,6 +70,8 @@ def _distribution(folder: Path) -> Distribution:
 
 def missing_files(distribution: Distribution) -> list[str]:
     """Return the files of its RECORD that are not there; ``RECORD`` itself when it is missing."""
+    if distribution.folder.suffix == ".egg-info":
+        return []  # these have none
     try:
         with (distribution.folder / "RECORD").open(encoding="utf-8", newline="") as file:
             names = [row[0] for row in csv.reader(file) if row]

@@ -28,12 +28,17 @@ class Wheel:
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """One pin: ``python`` lists the versions (``3.12``) that install it, ``wheels`` the files."""
+    """One pin: ``python`` lists the versions (``3.12``) that install it, ``wheels`` the files.
+
+    ``requires`` (PEP 508) and ``requires_python`` are what the wheel's metadata says.
+    """
 
     name: str
     version: str
     python: tuple[str, ...]
     wheels: tuple[Wheel, ...]
+    requires: tuple[str, ...] = ()
+    requires_python: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +53,11 @@ class Slice:
 
 @dataclass(frozen=True)
 class Lock:
-    """The hashed pins of one target."""
+    """The hashed pins of one target.
+
+    ``provided`` is name → version of what the target needs and its Colab runtime has: of a target
+    that is installed into the runtime no slice holds it, and of every other it is empty.
+    """
 
     target: str
     input_digest: str
@@ -59,6 +68,7 @@ class Lock:
     python: tuple[str, ...]
     platform: str
     installed_bytes: int
+    provided: dict[str, str]
     slices: tuple[Slice, ...]
     digest: str
 
@@ -144,6 +154,8 @@ def _slice(row: dict[str, object]) -> Slice:
             version=item["version"],
             python=tuple(item["python"]),
             wheels=tuple(Wheel(**wheel) for wheel in item["wheels"]),
+            requires=tuple(item["requires"]),
+            requires_python=item["requires_python"],
         )
         for item in row.pop("packages")  # type: ignore[attr-defined]
     )

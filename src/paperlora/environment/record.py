@@ -49,7 +49,7 @@ def make(target: str, *, root: Path = ROOT) -> dict[str, Any]:
         "python": who["python"],
         "platform": who["platform"],
         "packages": {name: version for name, (version, _) in who["packages"].items()},
-        "findings": findings,
+        "findings": [str(one) for one in findings],
         "verified": not findings,
         "observed": observed(),
     }

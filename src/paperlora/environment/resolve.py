@@ -12,9 +12,12 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paperlora.environment import metadata
 from paperlora.environment import target as targets
 from paperlora.environment.lock import (
     GENERATED,
@@ -31,11 +34,13 @@ from paperlora.errors import InputError, NetworkError
 from paperlora.files import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from paperlora.environment.target import Target, Toolset
+    from paperlora.environment.runtime import Runtime
+    from paperlora.environment.target import Requirement, Stage, Target, Toolset
 
 _SYSTEMS = {"x86_64-manylinux": "sys_platform == 'linux' and platform_machine == 'x86_64'"}
+_CONNECTIONS = 8
 _OPTIONS = ("--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--only-binary=:all:")
 
 
@@ -51,14 +56,15 @@ def uv() -> str:
     return str(Path(folder) / "uv")
 
 
-def _compile(folder: Path, requirements: Sequence[str], *options: str) -> str:
+def compiled(folder: Path, requirements: Sequence[str], *options: str) -> str:
     """Run ``uv pip compile`` in ``folder`` and return what it prints.
 
     uv's own configuration (indexes, certificates) stays in force: it is the user's.
     """
-    source = folder / "requirements.in"
-    source.write_text("\n".join(requirements) + "\n", encoding="utf-8")
-    command = [uv(), "--directory", str(folder), "pip", "compile", *_OPTIONS, *options, source.name]
+    handle, source = tempfile.mkstemp(dir=folder, suffix=".in")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write("\n".join(requirements) + "\n")
+    command = [uv(), "--directory", str(folder), "pip", "compile", *_OPTIONS, *options, source]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return done.stdout
@@ -68,12 +74,45 @@ def _compile(folder: Path, requirements: Sequence[str], *options: str) -> str:
     raise InputError(f"uv finds no resolution: {reason}", remedy="change env/stages.toml")
 
 
+def wanted(target: Target, stage: Stage) -> list[str]:
+    """Return the requirements of ``stage``: bare where the runtime's own version serves."""
+    return [one.name if serves(target.runtime, one) else str(one) for one in stage.requirements]
+
+
+def serves(runtime: Runtime, one: Requirement) -> bool:
+    """Say whether the runtime has ``one`` in a version that the project accepts."""
+    own = runtime.packages.get(one.name, "")
+    return own != "" and metadata.accepts(one.accepts or one.version, own)
+
+
 def constraints(target: Target) -> list[str]:
-    """Return the runtime's versions as constraints, but for packages that a stage pins itself."""
-    own = {r.name for stage in target.stages for r in stage.requirements if r.version}
-    # Of 2.10.0+cu128 the index has 2.10.0, which carries the same CUDA libraries.
-    versions = {name: version.split("+")[0] for name, version in target.runtime.packages.items()}
-    return [f"{name}=={version}" for name, version in versions.items() if name not in own]
+    """Return the runtime's versions as constraints, but for packages of which another is taken."""
+    asked = [one for stage in target.stages for one in stage.requirements]
+    changed = {one.name for one in asked if not serves(target.runtime, one)}
+    return [
+        f"{name}=={public(version)}"
+        for name, version in target.runtime.packages.items()
+        if name not in changed and version
+    ]
+
+
+def public(version: str) -> str:
+    """Return ``2.10.0`` of ``2.10.0+cu128``: the index has the one, Colab the other."""
+    return version.partition("+")[0]
+
+
+def _settings(target: Target) -> str:
+    """Return uv's settings: one platform, and a runtime's protected packages as complete as they are.
+
+    What Colab's own build of torch requires is there; what the index's build of the same version
+    requires may be another CUDA.
+    """
+    lines = ["[tool.uv]", f'environments = ["{_SYSTEMS[target.platform.split("_2_")[0]]}"]']
+    for name, version in target.runtime.packages.items():
+        if target.protects(name):
+            lines += ["[[tool.uv.dependency-metadata]]", f'name = "{name}"', "requires-dist = []"]
+            lines += [f'version = "{public(version)}"']
+    return "\n".join(lines) + "\n"
 
 
 def _pins(text: str) -> dict[str, list[str]]:
@@ -87,23 +126,29 @@ def _pins(text: str) -> dict[str, list[str]]:
 def _wheels(folder: Path, target: Target, pins: Sequence[str]) -> list[Package]:
     """Ask uv, for each Python of the target, which of the pins apply and by which files."""
     merged: dict[tuple[str, str], tuple[list[str], dict[str, Wheel]]] = {}
+    urls: dict[tuple[str, str], str] = {}
     for python in sorted(target.python):
         options = ("--python-version", python, "--python-platform", target.platform)
         cutoff = ("--exclude-newer", target.cutoff, "--format", "pylock.toml", "--no-deps")
-        document = tomllib.loads(_compile(folder, pins, *options, *cutoff))
+        document = tomllib.loads(compiled(folder, pins, *options, *cutoff))
         for row in document["packages"]:
             versions, wheels = merged.setdefault((row["name"], row["version"]), ([], {}))
             versions.append(python)
+            urls[row["name"], row["version"]] = row["wheels"][0]["url"]
             for wheel in row["wheels"]:
                 file = wheel.get("name") or wheel["url"].rsplit("/", 1)[1]
                 digest = wheel["hashes"]["sha256"]
                 wheels[file] = Wheel(file=file, sha256=digest, size=wheel["size"])
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        said = dict(zip(urls, pool.map(metadata.fetch, urls.values()), strict=True))
     return [
         Package(
             name=name,
             version=version,
             python=tuple(versions),
             wheels=tuple(wheel for _, wheel in sorted(wheels.items())),
+            requires=said[name, version].requires,
+            requires_python=said[name, version].requires_python,
         )
         for (name, version), (versions, wheels) in sorted(merged.items())
     ]
@@ -114,11 +159,13 @@ def _stage_of(
 ) -> dict[str, str]:
     """Return name → the first stage that needs the package, by cumulative compilation."""
     (folder / "constraints.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
-    wanted: list[str] = []
+    asked = list(accumulate(wanted(target, stage) for stage in target.stages))
+    # At once: nearly all of their time is the index's.
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        texts = list(pool.map(lambda some: compiled(folder, some, *options), asked))
     first: dict[str, str] = {}
-    for stage in target.stages:
-        wanted += [str(requirement) for requirement in stage.requirements]
-        for name in _pins(_compile(folder, wanted, *options)):
+    for stage, text in zip(target.stages, texts, strict=True):
+        for name in _pins(text):
             first.setdefault(name, stage.name)
     return first
 
@@ -129,36 +176,38 @@ def resolve(target: Target) -> tuple[Lock, dict[str, str]]:
     Raises ``InputError`` when nothing satisfies the requirements or the runtime's facts are
     incomplete, ``NetworkError`` when the index cannot be reached.
     """
-    system = _SYSTEMS[target.platform.split("_2_")[0]]
     oldest = min(target.python, key=lambda version: int(version.split(".")[1]))
     universal = ("--universal", "--python-version", oldest, "--exclude-newer", target.cutoff)
     options = (*universal, "--constraints", "constraints.txt")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "pyproject.toml").write_text(f'[tool.uv]\nenvironments = ["{system}"]\n')
+        (folder / "pyproject.toml").write_text(_settings(target))
         (folder / "constraints.txt").write_text("\n".join(constraints(target)) + "\n")
-        wanted = [str(r) for stage in target.stages for r in stage.requirements]
-        found = _pins(_compile(folder, wanted, *options))
-        _account_for(target, list(found))
+        asked = [one for stage in target.stages for one in wanted(target, stage)]
+        found = _pins(compiled(folder, asked, *options))
+        own = _provided(target, found)
         pins = [line for lines in found.values() for line in lines]
-        packages = _wheels(folder, target, pins)
+        mine = [line for name, lines in found.items() if name not in own for line in lines]
+        packages = _wheels(folder, target, mine)
         first = _stage_of(folder, target, pins, options)
-    return _cut(target, packages, first)
+    return _cut(target, packages, first, own)
 
 
-def _account_for(target: Target, found: Sequence[str]) -> None:
-    """Refuse a package of which it is not recorded whether the runtime has it."""
-    known = {*target.runtime.packages, *target.runtime.absent}
-    unknown = [name for name in found if name not in known]
-    if unknown:
-        raise InputError(
-            f"env/colab/{target.runtime.name}.toml does not mention {', '.join(unknown)}",
-            remedy="add each to its `packages` or `absent`",
-        )
+def _provided(target: Target, found: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return name → version of what a Colab target needs and its runtime has."""
+    if not target.colab:
+        return {}
+    own = target.runtime.packages
+    same = (name for name, (pin, *_) in found.items() if _version(pin) == public(own.get(name, "")))
+    return {name: own[name] for name in same}
+
+
+def _version(pin: str) -> str:
+    return pin.partition("==")[2].partition(" ")[0]
 
 
 def _cut(
-    target: Target, packages: list[Package], first: dict[str, str]
+    target: Target, packages: list[Package], first: dict[str, str], provided: dict[str, str]
 ) -> tuple[Lock, dict[str, str]]:
     python = tuple(sorted(target.python))
     slices, texts = [], {}
@@ -178,6 +227,7 @@ def _cut(
         python=python,
         platform=target.platform,
         installed_bytes=target.installed_bytes,
+        provided=provided,
         slices=tuple(slices),
         digest="",
     )
@@ -193,7 +243,7 @@ def resolve_tools(tools: Toolset, cutoff: str) -> str:
     """Return the hashed requirements of one tool list, for every platform."""
     with tempfile.TemporaryDirectory() as name:
         options = ("--universal", "--python-version", tools.python, "--exclude-newer", cutoff)
-        text = _compile(Path(name), tools.packages, *options, "--generate-hashes")
+        text = compiled(Path(name), tools.packages, *options, "--generate-hashes")
     return f"# {GENERATED}\n{text}"
 
 

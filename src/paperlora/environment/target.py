@@ -6,25 +6,34 @@ import re
 import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
+from paperlora.environment import runtime
 from paperlora.errors import InputError
 from paperlora.files import ROOT, sha256_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from paperlora.environment.runtime import Runtime
+
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement:
-    """One package that a stage asks for: ``version`` is a specifier (``==5.8.1``) or empty."""
+    """One package that a stage asks for.
+
+    ``version`` (``==5.8.1``) is what a resolution takes unless the runtime has one that ``accepts``
+    admits; either may be empty.
+    """
 
     name: str
     version: str
+    accepts: str
     why: str
 
     def __str__(self) -> str:
-        """Return the line that a resolver reads."""
+        """Return the requirement as a resolver reads it when the runtime does not serve."""
         return self.name + self.version
 
 
@@ -45,17 +54,6 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Runtime:
-    """A Colab release: the versions it has of what this project needs, and what it lacks."""
-
-    name: str
-    commit: str
-    python: str
-    packages: dict[str, str]
-    absent: frozenset[str]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Toolset:
     """Tools installed apart from every target, locked into ``lockfiles/<name>.txt``."""
 
@@ -66,9 +64,17 @@ class Toolset:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What one environment is built for, with everything that decides its lock."""
+    """What one environment is built for, with everything that decides its lock.
+
+    ``colab``: it is installed into the runtime itself, so its slices hold only what the runtime
+    lacks or has in another version. ``protected`` are patterns of packages that no slice of such a
+    target may hold; ``neighbours`` are packages of a runtime that use what a target changes.
+    """
 
     name: str
+    colab: bool
+    protected: tuple[str, ...]
+    neighbours: tuple[str, ...]
     python: tuple[str, ...]
     platform: str
     runtime: Runtime
@@ -81,13 +87,22 @@ class Target:
         """SHA-256 over what decides the resolution: reasons, comments and probes do not."""
         return sha256_json(
             {
+                "colab": self.colab,
                 "cutoff": self.cutoff,
                 "platform": self.platform,
                 "python": self.python,
                 "runtime": [self.runtime.name, self.runtime.commit, self.runtime.packages],
-                "stages": [[stage.name, *map(str, stage.requirements)] for stage in self.stages],
+                "protected": self.protected,
+                "stages": [
+                    [stage.name, *([str(r), r.accepts] for r in stage.requirements)]
+                    for stage in self.stages
+                ],
             }
         )
+
+    def protects(self, name: str) -> bool:
+        """Say whether the runtime's own ``name`` must stay as it is."""
+        return self.colab and any(fnmatch(name, pattern) for pattern in self.protected)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -117,6 +132,7 @@ def stages(*, root: Path = ROOT) -> tuple[Stage, ...]:
                 Requirement(
                     name=item["name"],
                     version=item.get("version") or pins.get(item["name"], ""),
+                    accepts=item.get("accepts", ""),
                     why=item["why"],
                 )
                 for item in row["packages"]
@@ -124,18 +140,6 @@ def stages(*, root: Path = ROOT) -> tuple[Stage, ...]:
             probe=row["probe"],
         )
         for place, row in enumerate(_read(root / "env/stages.toml")["stage"], start=1)
-    )
-
-
-def runtime(name: str, *, root: Path = ROOT) -> Runtime:
-    """Return the facts recorded about one Colab runtime."""
-    row = _read(root / f"env/colab/{name}.toml")
-    return Runtime(
-        name=name,
-        commit=row["commit"],
-        python=row["python"],
-        packages=row["packages"],
-        absent=frozenset(row["absent"]),
     )
 
 
@@ -163,7 +167,10 @@ def load(name: str, *, root: Path = ROOT) -> Target:
         name=name,
         python=tuple(row["python"]),
         platform=row["platform"],
-        runtime=runtime(row["runtime"], root=root),
+        colab=row.get("colab", False),
+        protected=tuple(document.get("protected", ())),
+        neighbours=tuple(document.get("neighbours", ())),
+        runtime=runtime.load(row["runtime"], root=root),
         cutoff=document["cutoff"],
         installed_bytes=int(row["installed"]),
         stages=stages(root=root),

@@ -1,0 +1,18 @@
+"""A finding: what one check saw that should not be, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Finding:
+    """``subject`` is a package, file or part of the machine; ``problem`` has the value seen."""
+
+    subject: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """One line: subject, problem, remedy."""
+        return f"{self.subject}: {self.problem} → {self.remedy}"
