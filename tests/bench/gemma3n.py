@@ -157,7 +157,7 @@ def stock(tuned: Any, tokens: int) -> dict[str, Any]:
 
 
 def products_alone(tuned: Any, tokens: int) -> float:
-    """Return the milliseconds of a step's large matrix products, captured: thrice each layer's, and the loss's."""
+    """Return the milliseconds of a step's large products alone, captured: each layer's thrice, the loss's."""
     read = step.read(tuned, ops=fused, activations="recompute", chunk=256)
     like = read.head
     pairs = []
@@ -295,7 +295,7 @@ def measure(folder: Path, lengths: list[int]) -> dict[str, Any]:
     result["lengths"] = [ours(tuned, tokens) for tokens in lengths]
     result["offload"] = [ours(tuned, tokens, activations="offload") for tokens in lengths[-1:]]
     result["variants"] = {name: ours(tuned, 1024, **changes) for name, changes in VARIANTS.items()}
-    result["products"] = {tokens: products_alone(tuned, tokens) for tokens in (1024, 2048)}
+    result["products"] = {tokens: products_alone(tuned, tokens) for tokens in {1024, *lengths}}
     clean()
     result["stock"] = stock(tuned, 1024)
     return result
@@ -322,9 +322,11 @@ def show(result: dict[str, Any]) -> None:
             f"{row['allocated']:6.2f} {row['reserved']:9.2f} {predicted:>10} {setup:>10}"
         )
     at = {row["tokens"]: row["milliseconds"] for row in result["lengths"]}
+    at[1024] = result["variants"]["ours"]["milliseconds"]
     for tokens, took in result["products"].items():
+        times = at[tokens] / took
         print(
-            f"matrix products alone, {tokens} tokens: {took:.1f} ms; the step takes {at[int(tokens)] / took:.2f} times that"
+            f"matrix products alone, {tokens} tokens: {took:.1f} ms; a step takes {times:.2f} times that"
         )
     print(f"{'':30} {'loss':>9} {'gradient apart':>15}  from")
     print(f"{'float32':30} {result['agreement']['float32 loss']:9.5f}")

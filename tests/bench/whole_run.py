@@ -3,8 +3,8 @@
     python tests/bench/whole_run.py --run RUN --gib 7.3 [--model FOLDER] [--set KEY=VALUE …]
 
 RUN is a run's folder with a dataset (`env/nox -s dataset -- --config paper --run …`). FOLDER holds a
-checkpoint; without one, random weights of the real shapes are made there. 7.3 GiB is what torch can have of an
-8 GB card: the CUDA context takes the rest.
+checkpoint; without one, random weights of the real shapes are made there. 7.3 GiB is what torch can have
+of an 8 GB card: the CUDA context takes the rest.
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ import torch
 
 from paperlora.files import read_json
 from paperlora.pipeline import config, evaluate, memory, tiny, train
+
+
+def held() -> str:
+    """Return the peak of GPU memory in words."""
+    peak = memory.peak()
+    allocated, reserved = (peak[f"gpu_{kind}_bytes"] or 0 for kind in ("allocated", "reserved"))
+    return f"peak {allocated / 2**30:.2f} GiB allocated, {reserved / 2**30:.2f} reserved"
 
 
 def main() -> None:
@@ -51,24 +58,16 @@ def main() -> None:
     train.train(arguments.run, settings, inputs="bench", device="cuda")
     trained = time.perf_counter() - began
     summary = read_json(arguments.run / "train.json")["train"]
-    peak = memory.peak()
     print(
         f"train: {trained:.0f} s in all, {summary['steps']} steps in {summary['seconds']:.1f} s, "
-        f"{summary['tokens_per_second']:.0f} tokens/s, {summary['how']}"
-    )
-    print(
-        f"peak: {peak['gpu_allocated_bytes'] / 2**30:.2f} GiB allocated, {peak['gpu_reserved_bytes'] / 2**30:.2f} reserved"
+        f"{summary['tokens_per_second']:.0f} tokens/s, {held()}\n{summary['how']}"
     )
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()
     evaluate.evaluate(arguments.run, settings, device="cuda")
     scores = read_json(arguments.run / "eval.json")
-    peak = memory.peak()
-    print(
-        f"eval: {time.perf_counter() - began:.0f} s, peak {peak['gpu_allocated_bytes'] / 2**30:.2f} GiB allocated, "
-        f"{peak['gpu_reserved_bytes'] / 2**30:.2f} reserved"
-    )
+    print(f"eval: {time.perf_counter() - began:.0f} s, {held()}")
     for split in ("train", "validation", "test"):
         print(
             split,
