@@ -39,6 +39,8 @@ def index(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return "\n".join(rows)
 
     def fetch(url: str) -> Metadata:
+        if "unreadable" in url:
+            raise NetworkError("the server sends whole files only")
         name, version = url.rpartition("/")[2].removesuffix(".whl").split("-")
         return Metadata(name=name, version=version, requires=("lib>=1",))
 
@@ -84,6 +86,14 @@ def test_no_network_is_no_missing_package(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(resolve, "compiled", compiled)
     with pytest.raises(NetworkError):
         catalogue.fetch([("one", "1")], "3.12")
+
+
+def test_one_wheel_that_cannot_be_read_loses_no_other(index: list[list[str]]) -> None:
+    found, missing = catalogue.fetch([("one", "1"), ("unreadable", "1")], "3.12")
+    assert list(found) == [("one", "1")]
+    assert missing == {"unreadable": "the server sends whole files only"}
+    with pytest.raises(NetworkError, match="whole files"):
+        catalogue.fetch([("unreadable", "1")], "3.12")
 
 
 def test_extras_that_nobody_asks_for_are_not_kept(tmp_path: Path) -> None:

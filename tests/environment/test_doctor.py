@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import sysconfig
 from collections import namedtuple
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - as shutil's
 
 @pytest.fixture(autouse=True)
 def _only_the_site(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sysconfig.get_paths()  # it reads a file of the standard library, once
     monkeypatch.setattr(sys, "path", [str(site)])
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, 10**12))
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
@@ -69,23 +71,3 @@ def test_a_full_disk_is_a_finding(locked: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, 10**9))
     with pytest.raises(FindingsError, match="disk → make room"):
         examine(locked)
-
-
-def test_where_a_token_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert doctor.token_source() == "in HF_TOKEN"
-    monkeypatch.setenv("HF_TOKEN", " ")
-    for name in ("HF_HOME", "HF_TOKEN_PATH"):
-        monkeypatch.delenv(name, raising=False)
-    assert doctor.token_source(tmp_path) == ""
-    path = tmp_path / ".cache/huggingface/token"
-    path.parent.mkdir(parents=True)
-    path.write_text("\n")
-    assert doctor.token_source(tmp_path) == ""
-    path.write_text("hf_x\n")
-    assert doctor.token_source(tmp_path) == f"in {path}"
-
-
-def test_without_a_token_there_is_a_note(locked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = {line.subject: line for line in doctor.host([locked], "")}
-    assert lines["hub token"].state == "note"
-    assert lines["disk"].state == "good"

@@ -293,7 +293,14 @@ FILES: dict[str, tuple[Damage, str]] = {
         lambda it: (it.site / "alpha.py").write_text(""),
         "alpha.py: a file that no package claims",
     ),
-    "a compiled module without its source": (
+    "a compiled module of a source that is gone": (
+        lambda it: (
+            (it.site / "alpha/__pycache__").mkdir(),
+            (it.site / f"alpha/__pycache__/more.{sys.implementation.cache_tag}.pyc").touch(),
+        ),
+        "pyc: a file that no package claims",
+    ),
+    "a compiled module in place of its source": (
         lambda it: (it.site / "alpha/more.pyc").write_bytes(b""),
         "more.pyc: a file that no package claims",
     ),
@@ -351,7 +358,8 @@ def test_harmless_things_pass(checkout: Checkout) -> None:
     remove(checkout, listed='["alpha/__init__.py"]', declared=True)
     compiled = checkout.site / "beta/__pycache__"
     compiled.mkdir()
-    (compiled / f"__init__.{sys.implementation.cache_tag}.pyc").write_bytes(b"")
+    for tag in ("", ".opt-1", "-pytest-8.4.2"):
+        (compiled / f"__init__.{sys.implementation.cache_tag}{tag}.pyc").write_bytes(b"")
     done = checkout.verify("--files")
     assert (done.returncode, done.stderr) == (0, "")
 

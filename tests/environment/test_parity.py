@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from paperlora.errors import FindingsError, InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
+FREEZES = os.environ.get("PAPERLORA_COLAB_FREEZES")
 FREEZE = "".join(f"{name}=={version}\n" for name, version in RUNTIME.items())
 
 
@@ -61,8 +63,9 @@ def test_what_our_install_breaks_is_a_finding(
 ) -> None:
     write_requires(checkout, {**REQUIRES, "delta": {"1.0": ["beta<2"]}})
     # The planner finds no way either, until it knows a version of delta that goes along.
-    with pytest.raises(InputError, match="no 8 changes make this runtime serve"):
+    with pytest.raises(FindingsError, match="the install breaks delta"):
         parity.run("colab-r1", root=checkout)
+    assert "the planner knows no versions" in capsys.readouterr().out
     write_requires(checkout, {**REQUIRES, "delta": {"1.0": ["beta<2"], "1.1": ["beta<3"]}})
     with pytest.raises(FindingsError, match="the install breaks delta") as caught:
         parity.run("colab-r1", root=checkout)
@@ -124,3 +127,26 @@ def test_the_shipped_locks_change_one_package_and_break_none(
         assert told["comparison"]["new"] == []
         # What requires the changed package is among what was evaluated.
         assert not {"sentence-transformers", "diffusers"} & set(told["comparison"]["unknown"])
+
+
+@pytest.mark.skipif(not FREEZES, reason="PAPERLORA_COLAB_FREEZES names no folder")
+def test_a_runtime_that_a_lock_was_not_made_for(capsys: pytest.CaptureFixture[str]) -> None:
+    old = f"{FREEZES}/2026.01.pip-freeze.gpu.txt"
+    with pytest.raises(FindingsError, match="the install breaks transformers"):
+        parity.run("colab-2026.04", source=old, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    (new,) = told["comparison"]["new"]
+    assert (new["needs"], new["found"]) == ("huggingface-hub", "0.36.0")
+    assert {"transformers", "huggingface-hub"} < set(told["chosen"])
+    with pytest.raises(FindingsError, match=r"it leaves transformers 4\.57\.6"):
+        parity.run("colab-2026.07", source=old, as_json=True)
+
+
+@pytest.mark.skipif(not FREEZES, reason="PAPERLORA_COLAB_FREEZES names no folder")
+def test_the_runtimes_as_published_take_the_shipped_locks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for runtime in ("2026.04", "2026.07"):
+        source = f"{FREEZES}/{runtime}.pip-freeze.gpu.txt"
+        parity.run(f"colab-{runtime}", source=source, as_json=True)
+        assert json.loads(capsys.readouterr().out)["comparison"]["new"] == []

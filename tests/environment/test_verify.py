@@ -178,3 +178,13 @@ def test_a_runtime_s_own_packages_are_held_to_the_lock_too(locked: Path, site: P
     forget(site, "alpha")
     (line,) = colab(locked, site)
     assert "found nothing" in line
+
+
+def test_a_line_stays_readable_where_nothing_is_right(
+    locked: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        (site / f"extra{number}-1.dist-info").mkdir()
+    monkeypatch.setattr(sys, "path", [str(site)])
+    with pytest.raises(EnvironmentNotVerifiedError, match=r"and 10 more \(verify --json lists all"):
+        verify.require("cuda", root=locked)

@@ -138,9 +138,19 @@ def fetch(pins: Sequence[tuple[str, str]], python: str) -> tuple[Known, dict[str
             Path(folder), [f"{name}=={version}" for name, version in pins], options
         )
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        said = pool.map(metadata.fetch, rows.values())
-        found = dict(zip(rows, said, strict=True))
-    return found, missing
+        said = dict(zip(rows, pool.map(_said, rows.values()), strict=True))
+    found = {pin: one for pin, one in said.items() if isinstance(one, Metadata)}
+    failed = {pin[0]: one for pin, one in said.items() if isinstance(one, NetworkError)}
+    if failed and not found:
+        raise next(iter(failed.values()))
+    return found, {**missing, **{name: str(error) for name, error in failed.items()}}
+
+
+def _said(url: str) -> Metadata | NetworkError:
+    try:
+        return metadata.fetch(url)
+    except NetworkError as error:  # one server's fault need not lose what the others said
+        return error
 
 
 def _locate(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from paperlora.environment import installed, verify
 from paperlora.environment import lock as locks
 from paperlora.environment import target as targets
+from paperlora.environment.terminal import human
 from paperlora.errors import (
     INTERRUPTED,
     EnvironmentNotVerifiedError,
@@ -57,15 +58,15 @@ def plan(target: str, through: str, space: str, cache: str) -> int:
     if download == 0:
         return 0
     _say(
-        f"installing {target} into {sys.prefix}: {_human(download)} to download (less what uv's "
-        f"cache has), {_human(disk)} on disk"
+        f"installing {target} into {sys.prefix}: {human(download)} to download (less what uv's "
+        f"cache has), {human(disk)} on disk"
     )
     for folder in (Path(sys.prefix), Path(cache)):
         place = next(parent for parent in (folder, *folder.parents) if parent.exists())
         free = shutil.disk_usage(place).free
         if space != "trust" and free < disk:
             raise InputError(
-                f"{place} has {_human(free)} free, and {_human(disk)} are needed",
+                f"{place} has {human(free)} free, and {human(disk)} are needed",
                 remedy="make room, choose another disk with --prefix and UV_CACHE_DIR, or pass "
                 "--no-space-check if uv's cache already has the packages",
             )
@@ -156,10 +157,6 @@ def surplus(target: str) -> int:
     for name in verify.surplus(target):
         print(name)
     return 0
-
-
-def _human(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _say(line: str) -> None:

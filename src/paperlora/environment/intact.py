@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _HASHES = ("sha256", "sha384", "sha512")
 # An installer that hard-links from its cache shares the changed bytes with it.
-_CHANGED = "`uv cache clean {name}` (its cache may share the change), then {again}"
+_CHANGED = "`{python} -m uv cache clean {name}` (uv's cache may share the change), then {again}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ def findings(
     """
     prefix = prefix or Path(sys.prefix)
     sites = installed.site_folders() if sites is None else sites
-    again = f"rm -r {prefix} and install again"
+    again = f"rm -r {prefix} and install again" if only is None else "start a fresh runtime"
     found, listed = [], []
     for distribution in installed.distributions(sites):
         if only is not None and distribution.name not in only:
@@ -99,8 +99,9 @@ def findings(
         problems = pool.map(lambda claim: _problem(claim, str(prefix), allowed.removed), listed)
         for claim, problem in zip(listed, problems, strict=True):
             if problem:
-                remedy = _CHANGED.format(name=claim.owner, again=again)
-                remedy = remedy if "changed" in problem else again
+                changed = "changed" in problem
+                clean = _CHANGED.format(python=sys.executable, name=claim.owner, again=again)
+                remedy = clean if changed else again
                 subject = f"{claim.owner}, {claim.path}"
                 found.append(Finding(subject=subject, problem=problem, remedy=remedy))
     found += _twice(listed, again)
@@ -172,6 +173,6 @@ def _unclaimed(sites: Iterable[Path], claimed: set[str], again: str) -> Iterator
 
 
 def _compiled(path: str) -> bool:
-    """Say whether Python itself made this file from a module that is there."""
-    module = re.fullmatch(r"(.+)/__pycache__/(.+)\.cpython-\d+(?:\.opt-\d)?\.pyc", path)
+    """Say whether Python (or pytest, under a tag of its own) made this from a module that is there."""
+    module = re.fullmatch(r"(.+)/__pycache__/([^/.]+)\.[^/]+\.pyc", path)
     return module is not None and Path(module[1], module[2] + ".py").is_file()

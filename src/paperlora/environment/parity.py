@@ -47,14 +47,15 @@ class Row:
 class Parity:
     """The answer for one runtime: ``chosen`` is the planner's, ``locked`` what the slices install.
 
+    ``None``: the planner found no way, of the versions whose requirements are known.
     ``unserved`` are packages that the install leaves in a version that the pipeline does not accept.
     """
 
     rows: list[Row]
     comparison: Comparison
     locked: dict[str, str]
-    chosen: dict[str, str]
-    fewest: int
+    chosen: dict[str, str] | None
+    fewest: int | None
     changed: dict[str, str]
     unserved: list[str]
 
@@ -99,7 +100,7 @@ def examine(
         comparison=conflicts.compare(colab, after, known, environment),
         locked=locked,
         chosen=chosen,
-        fewest=len(planner.changed(chosen, colab)),
+        fewest=None if chosen is None else len(planner.changed(chosen, colab)),
         changed=planner.changed(locked, colab),
         unserved=[
             f"{one.name} {after.get(one.name, 'missing')}"
@@ -165,7 +166,7 @@ def _judge(answer: Parity, target_name: str) -> None:
         wrong.append(f"the install breaks {', '.join(sorted({one.package for one in new}))}")
     if answer.unserved:
         wrong.append(f"it leaves {', '.join(answer.unserved)}, which the pipeline does not accept")
-    if not wrong and len(answer.changed) > answer.fewest:
+    if not wrong and answer.fewest is not None and len(answer.changed) > answer.fewest:
         wrong.append(f"it changes {', '.join(answer.changed)} where {answer.fewest} would do")
     if wrong:
         raise FindingsError(
@@ -186,6 +187,9 @@ def _print(answer: Parity, target: Target, count: int, *, everything: bool) -> N
         print(paint(f"and {rest} packages of Colab's that are not ours (--all shows them)", "grey"))
     print(f"\n{target.name}: {count} packages there, our install: {_counts(answer)}")
     _print_conflicts(answer)
+    if answer.chosen is None:
+        print(f"the planner knows no versions with which at most {planner.MOST} changes would do")
+        return
     plan = ", ".join(f"{name} {version}" for name, version in answer.chosen.items())
     print(f"fewest changed packages: {answer.fewest}; the planner's choice: {plan}")
 

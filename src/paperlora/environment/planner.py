@@ -12,7 +12,6 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from paperlora.environment import metadata
-from paperlora.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from paperlora.environment.metadata import Metadata
     from paperlora.environment.target import Requirement
 
-_MOST = 8
-"""Changed packages beyond which a runtime is called unsuitable."""
+MOST = 5
+"""Changed packages beyond which no plan is looked for: such a runtime is another one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +34,16 @@ class Problem:
     protects: Callable[[str], bool]
 
 
-def plan(problem: Problem) -> dict[str, str]:
+def plan(problem: Problem) -> dict[str, str] | None:
     """Return name → version of what must be installed, with as few changed packages as can be.
 
-    Raises ``InputError`` when no choice from the pool serves.
+    ``None``: no choice from the pool that changes at most ``MOST`` packages serves.
     """
     shipped = {_what(one) for one in metadata.unmet(problem.runtime, problem.environment)}
-    for most in range(_MOST + 1):
-        if (chosen := _search(problem, shipped, {}, most)) is not None:
+    for most in range(MOST + 1):
+        if (chosen := _search(problem, shipped, {}, most, set())) is not None:
             return dict(sorted((name, one.version) for name, one in chosen.items()))
-    raise InputError(
-        f"no {_MOST} changes make this runtime serve, of the versions that are known",
-        remedy="choose another runtime, or widen `accepts` in env/stages.toml",
-    )
+    return None
 
 
 def changed(chosen: Mapping[str, str], runtime: Mapping[str, str]) -> dict[str, str]:
@@ -67,10 +63,13 @@ def _search(
     shipped: set[tuple[str, str]],
     chosen: dict[str, Metadata],
     most: int,
+    seen: set[frozenset[Metadata]],
 ) -> dict[str, Metadata] | None:
     """Mend the first thing that is wrong in each possible way, until nothing is."""
-    if sum(name in problem.runtime for name in chosen) > most:
+    state = frozenset(chosen.values())
+    if state in seen or sum(name in problem.runtime for name in chosen) > most:
         return None
+    seen.add(state)
     options = next(_wrong(problem, shipped, chosen), None)
     if options is None:
         return chosen
@@ -79,7 +78,7 @@ def _search(
             one.name in problem.runtime and problem.protects(one.name)
         )
         if free:
-            found = _search(problem, shipped, {**chosen, one.name: one}, most)
+            found = _search(problem, shipped, {**chosen, one.name: one}, most, seen)
             if found is not None:
                 return found
     return None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from paperlora.environment.lock import Lock
 
 INSTALL = "env/install.sh --target {target}"
+_MOST_TOLD = 20
 
 
 def own_target() -> str:
@@ -171,7 +172,9 @@ def run(
 
 def _refuse(target: str, found: Sequence[Finding]) -> None:
     if found:
-        what = "; ".join(f"{one.subject}: {one.problem}" for one in found)
+        what = "; ".join(f"{one.subject}: {one.problem}" for one in found[:_MOST_TOLD])
+        if len(found) > _MOST_TOLD:
+            what += f"; and {len(found) - _MOST_TOLD} more (verify --json lists all)"
         raise EnvironmentNotVerifiedError(
             f"{sys.prefix} is not the environment locked for {target}: {what}",
             remedy=", ".join(dict.fromkeys(one.remedy for one in found)),
