@@ -110,7 +110,7 @@ def test_what_was_saved_is_loaded_with_or_without_towers(whole, tmp_path, multim
 
 
 def test_an_adapter_with_other_layers_is_refused(whole, tmp_path):
-    loaded, wrapped = tuned(whole)
+    _, wrapped = tuned(whole)
     adapter_files.save(tmp_path / "adapter", wrapped, whole=True)
     settings = tmp_path / "adapter" / "adapter_config.json"
     settings.write_text(settings.read_text().replace("layers.0.", "layers.9."))

@@ -42,15 +42,14 @@ def by_stock(wrapped, found):
     """Loss and gradients by transformers, peft and autograd, one example after another."""
     tokens = sum(len(one.answer) for one in found)
     wrapped.train()
+    for parameter in checkpoint.trainable(wrapped).values():
+        parameter.grad = None
     total = 0.0
     for one in found:
         loss = model.answer_loss(wrapped, one, CPU)
         (loss / tokens).backward()
         total += loss.item()
-    gradients = {n: p.grad.clone() for n, p in checkpoint.trainable(wrapped).items()}
-    for parameter in checkpoint.trainable(wrapped).values():
-        parameter.grad = None
-    return total, gradients
+    return total, {n: p.grad.clone() for n, p in checkpoint.trainable(wrapped).items()}
 
 
 def by_step(wrapped, found, *, ops, activations="recompute", chunk=100, longest=256):
