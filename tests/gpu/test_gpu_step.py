@@ -3,19 +3,16 @@
 import os
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from made_up import tiny_config
+from tiny_step import examples, furthest
 
 from paperlora.pipeline import checkpoint, model, train, weights
 from paperlora.pipeline.gemma3n import fused, packing, plain, step
 from paperlora.pipeline.gemma3n.runner import Runner
-
-sys.path.append(str(Path(__file__).parents[1] / "pipeline" / "gemma3n"))
-from tiny_step import examples, furthest
 
 pytestmark = pytest.mark.gpu
 GPU = torch.device("cuda")

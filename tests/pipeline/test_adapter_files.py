@@ -3,12 +3,14 @@ import torch
 from made_up import tiny_config
 from peft import PeftModel
 from safetensors.torch import load_file
+from tiny_step import by_step, examples, furthest
 from transformers import AutoModelForCausalLM
 from transformers.models.gemma3n import Gemma3nConfig, Gemma3nForConditionalGeneration
 
 from paperlora.errors import DataError
 from paperlora.files import read_json
 from paperlora.pipeline import adapter_files, checkpoint, model, tiny, weights
+from paperlora.pipeline.gemma3n import plain
 
 CPU = torch.device("cpu")
 IDS = torch.arange(5, 60)[None]
@@ -107,6 +109,19 @@ def test_what_was_saved_is_loaded_with_or_without_towers(whole, tmp_path, multim
         assert bool(tower) is (towers == "true")
         found = adapter_files.load(again.model, tmp_path / "adapter").eval()
         assert torch.allclose(logits(found), expected, atol=1e-5)
+
+
+def test_the_step_trains_a_model_with_its_towers_as_it_trains_the_text_half(whole):
+    found = {}
+    for towers in ("false", "true"):
+        _, wrapped = tuned(whole, f"model.multimodal={towers}")
+        found[towers] = by_step(wrapped, examples((40, 20), (30, 9)), ops=plain, longest=128)
+    assert found["true"][0] == pytest.approx(found["false"][0], rel=1e-6)
+    alone = {
+        n.replace("model.layers", "model.language_model.layers"): g
+        for n, g in found["false"][1].items()
+    }
+    assert furthest(found["true"][1], alone) < 1e-4
 
 
 def test_an_adapter_with_other_layers_is_refused(whole, tmp_path):

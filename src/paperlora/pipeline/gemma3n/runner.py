@@ -28,28 +28,25 @@ class Runner:
     capture: bool
     seconds: float = 0.0
     rooms: dict[int, Inputs] = field(default_factory=dict)
+    warm: set[int] = field(default_factory=set)
     graphs: dict[int, tuple[torch.cuda.CUDAGraph, torch.Tensor]] = field(default_factory=dict)
     pool: Any = None
 
     def train(self, row: Row, scale: float) -> torch.Tensor:
         """Add the gradient of a row's loss times ``scale``; return the loss (nats, summed), a scalar."""
-        length = len(row.ids)
-        new = length not in self.rooms
-        if new:
-            self.rooms[length] = step.inputs(self.model, length)
-        given = self.rooms[length]
-        step.fill(self.model, given, row, scale)
+        given, length = self._given(row, scale), len(row.ids)
         if length in self.graphs:
             graph, loss = self.graphs[length]
             graph.replay()
             return loss.clone()
         began = time.perf_counter()
-        if new or not self.capture:
+        if length not in self.warm or not self.capture:
             loss = step.run(self.model, given, train=True)
-            if new and loss.is_cuda:
+            if length not in self.warm and loss.is_cuda:
                 torch.cuda.synchronize()
                 torch.cuda.empty_cache()
                 self.seconds += time.perf_counter() - began
+            self.warm.add(length)
             return loss
         graph = torch.cuda.CUDAGraph()
         self.pool = self.pool or torch.cuda.graph_pool_handle()
@@ -62,6 +59,12 @@ class Runner:
 
     def loss(self, row: Row) -> torch.Tensor:
         """Return the summed loss of a row, in nats."""
-        given = step.inputs(self.model, len(row.ids))
-        step.fill(self.model, given, row, 0.0)
-        return step.run(self.model, given, train=False)
+        return step.run(self.model, self._given(row, 0.0), train=False)
+
+    def _given(self, row: Row, scale: float) -> Inputs:
+        """Return the row on the device, in the tensors that all rows of its length share."""
+        length = len(row.ids)
+        if length not in self.rooms:
+            self.rooms[length] = step.inputs(self.model, length)
+        step.fill(self.model, self.rooms[length], row, scale)
+        return self.rooms[length]

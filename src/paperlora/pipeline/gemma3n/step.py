@@ -129,7 +129,7 @@ def run(model: Model, given: Inputs, *, train: bool) -> Tensor:
     with torch.no_grad():
         context, h = _front(model, given)
         keep = train and model.activations == "keep"
-        entries = OnHost(given.rooms, h.device) if given.rooms else OnDevice()
+        entries = OnHost(given.rooms, h.device) if train and given.rooms else OnDevice()
         saved: list[Saved | None] = []
         for layer in model.layers:
             if train and not keep:
