@@ -86,7 +86,7 @@ def bake(variant: str, output: str, *options: str, source: Path = ROOT, download
 
 def _call(command: list[str], *, cwd: Path = ROOT, env: dict[str, str] | None = None) -> int:
     try:
-        return subprocess.run(command, cwd=cwd, env=env, stdout=sys.stderr, check=False).returncode
+        return subprocess.run(command, cwd=cwd, env=env, stdout=2, check=False).returncode
     except FileNotFoundError:
         return 127
 
