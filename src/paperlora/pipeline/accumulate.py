@@ -128,9 +128,8 @@ def settings(files: Weights, config: RunConfig, where: torch.device) -> plan.Set
     if config.memory.step == "stock" or config.adapter.dropout:
         return None
     number = model.compute_dtype(config.model.compute_dtype, where).itemsize
-    free, _ = torch.cuda.mem_get_info(where)
-    share = torch.cuda.get_per_process_memory_fraction(where)
-    allowed = int(torch.cuda.get_device_properties(where).total_memory * share)
+    free, total = torch.cuda.mem_get_info()
+    allowed = int(total * torch.cuda.get_per_process_memory_fraction())
     return plan.choose(
         plan.shape(document, number=number),
         packing.lengths(config.model.max_length)[-1],

@@ -103,7 +103,7 @@ def rotate_backward(
 def _blocks(q: Tensor) -> dict[str, int | str]:
     """Return the blocks of queries and keys that fit the GPU's shared memory, and how to multiply."""
     roomy = q.is_cuda and _shared_memory(q.device.index) >= 200_000
-    size = 64 if roomy else 32
+    size = 64 if roomy and q.dtype != torch.float32 else 32
     precise = "ieee" if q.dtype == torch.float32 else "tf32"
     return {"BM": size, "BN": size, "PRECISION": precise}
 

@@ -1,0 +1,353 @@
+"""Measures the training step of Gemma 3n E4B on a GPU: random weights, real shapes, nobody's licence.
+
+    python tests/bench/gemma3n.py --model FOLDER [--out FOLDER]
+
+makes the checkpoint in FOLDER on first use (14 GB), then prints a table: each length, each technique left
+out in turn, transformers and peft alone, how near each comes to float32, and the time of the matrix
+products alone. The same as JSON goes to ``step.json``. GPU memory is that of torch's allocator.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import random
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+sys.path[:0] = [
+    str(Path(__file__).resolve().parent),
+    str(Path(__file__).resolve().parents[2] / "src"),
+]
+
+import e4b
+import torch
+from peft import LoraConfig, get_peft_model
+
+from paperlora.pipeline import model, plan
+from paperlora.pipeline.gemma3n import fused, load, packing, plain, products, runner, step
+from paperlora.pipeline.model import Encoded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GPU = torch.device("cuda")
+GIB = 2**30
+RANK = 8
+PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+OURS = {"ops": fused, "activations": "recompute", "chunk": 256, "capture": True, "table": "host"}
+VARIANTS = {
+    "ours": {},
+    "activations kept": {"activations": "keep"},
+    "activations offloaded": {"activations": "offload"},
+    "not captured": {"capture": False},
+    "no fused kernels": {"ops": plain},
+    "neither": {"ops": plain, "capture": False},
+    "loss in one piece": {"chunk": 1 << 20},
+    "table on the GPU": {"table": "gpu"},
+}
+
+
+def tune(base: Any) -> Any:
+    """Wrap the model in an adapter that is not at its start, where half of the gradients are nought."""
+    torch.manual_seed(0)
+    names = model.targets(base, PROJECTIONS)
+    tuned = get_peft_model(
+        base, LoraConfig(r=RANK, lora_alpha=2 * RANK, lora_dropout=0.0, target_modules=names)
+    )
+    for name, parameter in tuned.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.01)
+    return tuned
+
+
+def examples(*sizes: int) -> list[Encoded]:
+    """Return examples of random tokens, half prompt and half answer."""
+    rng = random.Random(0)
+
+    def tokens(count: int) -> list[int]:
+        return [rng.randrange(5, 260_000) for _ in range(count)]
+
+    return [Encoded(prompt=tokens(size // 2), answer=tokens(size - size // 2)) for size in sizes]
+
+
+def clean() -> None:
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+
+
+def timed(function: Callable[[], object], times: int) -> float:
+    """Return the median milliseconds of a call, after one to warm up."""
+    function()
+    found = []
+    for _ in range(times):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        function()
+        end.record()
+        end.synchronize()
+        found.append(begin.elapsed_time(end))
+    return median(found)
+
+
+def memory() -> dict[str, float]:
+    return {
+        "allocated": torch.cuda.max_memory_allocated() / GIB,
+        "reserved": torch.cuda.max_memory_reserved() / GIB,
+    }
+
+
+def ours(tuned: Any, tokens: int, **changes: Any) -> dict[str, Any]:
+    """Measure one variant of the step at one length."""
+    how = {**OURS, **changes}
+    clean()
+    embedding = tuned.get_base_model().model.embed_tokens_per_layer
+    host = embedding.table
+    if how["table"] == "gpu":
+        embedding.table = (host[0].to(GPU),)
+    read = step.read(tuned, ops=how["ops"], activations=how["activations"], chunk=how["chunk"])
+    run = runner.Runner(model=read, capture=how["capture"])
+    (row,) = packing.pack(examples(tokens // 2, tokens - tokens // 2), tokens)
+    began = time.perf_counter()
+    run.train(row, 1e-3)
+    run.train(row, 1e-3)
+    torch.cuda.synchronize()
+    first = time.perf_counter() - began
+    result = {
+        "tokens": tokens,
+        "milliseconds": timed(lambda: run.train(row, 1e-3), 10 if how["capture"] else 5),
+        "setup_seconds": first,
+        **memory(),
+        "predicted": plan.step_bytes(
+            plan.Shape(), tokens, how["activations"], rank=RANK, chunk=how["chunk"]
+        )
+        if how["ops"] is fused
+        else None,
+    }
+    if result["predicted"]:
+        adapter = plan.trainable(plan.Shape(), RANK) * 10
+        table = plan.table_bytes(plan.Shape()) if how["table"] == "gpu" else 0
+        result["predicted"] += plan.weights_bytes(plan.Shape()) + adapter + table + 96 * 2**20
+        result["predicted"] /= GIB
+    embedding.table = host
+    return result
+
+
+def stock(tuned: Any, tokens: int) -> dict[str, Any]:
+    """Measure transformers and peft alone: checkpointing on, nothing upcast, logits of the whole row."""
+    clean()
+    (one,) = examples(tokens)
+    ids = torch.tensor([one.prompt + one.answer], device=GPU)
+
+    def once() -> None:
+        tuned(input_ids=ids, labels=ids, use_cache=False).loss.backward()
+
+    tuned.train()
+    tuned.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
+    took = timed(once, 3)
+    tuned.get_base_model().gradient_checkpointing_disable()
+    for parameter in tuned.parameters():
+        parameter.grad = None
+    return {"tokens": tokens, "milliseconds": took, **memory()}
+
+
+def products_alone(tuned: Any, tokens: int) -> float:
+    """Return the milliseconds of a step's large products alone, captured: each layer's thrice, the loss's."""
+    read = step.read(tuned, ops=fused, activations="recompute", chunk=256)
+    like = read.head
+    pairs = []
+    for layer in read.layers:
+        for one in (layer.first, layer.o, layer.gate_up, layer.down):
+            matrix = like.new_empty(one.rows, one.columns + one.extra).normal_(std=0.02)
+            pairs.append((products.room(one, tokens, like).normal_(), matrix))
+    outs = [x @ matrix.T for x, matrix in pairs]
+    hidden = like.new_empty(256, like.shape[1]).normal_()
+
+    def once() -> None:
+        for (x, matrix), out in zip(pairs, outs, strict=True):
+            torch.mm(x, matrix.T, out=out)
+            torch.mm(x, matrix.T, out=out)
+            torch.mm(out, matrix)
+        for _ in range(-(-tokens // 256)):
+            logits = hidden @ like.T
+            torch.mm(logits, like)
+
+    once()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        once()
+    return timed(graph.replay, 10)
+
+
+def far(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    """Return ||one - other|| / ||other|| over all adapter gradients."""
+    apart = sum((one[name] - other[name]).square().sum() for name in other)
+    return float((apart / sum(value.square().sum() for value in other.values())) ** 0.5)
+
+
+def agreement(base: Any, tuned: Any, folder: Path) -> dict[str, Any]:
+    """Compare losses and gradients of 500 tokens in three examples, each way against float32."""
+    found = examples(250, 150, 100)
+    tokens = sum(len(one.answer) for one in found)
+    trainable = {name: p for name, p in tuned.named_parameters() if p.requires_grad}
+
+    def by_stock(wrapped: Any) -> tuple[float, dict[str, torch.Tensor]]:
+        wrapped.train()
+        total = 0.0
+        for one in found:
+            loss = model.answer_loss(wrapped, one, GPU)
+            (loss / tokens).backward()
+            total += loss.item()
+        grads = {
+            n: p.grad.float().clone() for n, p in wrapped.named_parameters() if p.requires_grad
+        }
+        for parameter in wrapped.parameters():
+            parameter.grad = None
+        return total / tokens, grads
+
+    def by_ours(**changes: Any) -> tuple[float, dict[str, torch.Tensor]]:
+        how = {**OURS, **changes}
+        read = step.read(tuned, ops=how["ops"], activations=how["activations"], chunk=how["chunk"])
+        run = runner.Runner(model=read, capture=how["capture"])
+        rows = [row for batch in how.get("rows", [found]) for row in packing.pack(batch, 512)]
+        total = 0.0
+        for _ in range(3):  # the third time is a replay, where there is one
+            read.adapters.gradient.zero_()
+            total = float(sum(run.train(row, 1 / tokens) for row in rows))
+        return total / tokens, {name: p.grad.clone() for name, p in trainable.items()}
+
+    exact = load.load(folder, device=GPU, dtype=torch.float32)
+    wrapped = tune(exact)
+    with torch.no_grad():
+        for name, parameter in wrapped.named_parameters():
+            if parameter.requires_grad:
+                parameter.copy_(trainable[name])
+    reference = by_stock(wrapped)
+    whole = step.read(wrapped, ops=fused, activations="recompute", chunk=256)
+    run = runner.Runner(model=whole, capture=False)
+    lost = sum(float(run.train(row, 1 / tokens)) for row in packing.pack(found, 512))
+    held = {n: p.grad.clone() for n, p in wrapped.named_parameters() if p.requires_grad}
+    in_float32 = (lost / tokens, held)
+    del exact, wrapped, whole, run
+    clean()
+    plain_stock = by_stock(tuned)
+    base.gradient_checkpointing_enable({"use_reentrant": False})
+    again = by_stock(tuned)
+    base.gradient_checkpointing_disable()
+    mine = by_ours()
+    ways = {
+        "transformers and peft": (*plain_stock, reference),
+        "the same, checkpointing": (*again, plain_stock),
+        "ours, in float32": (*in_float32, reference),
+        "ours": (*mine, reference),
+        "ours again": (*by_ours(), mine),
+        "ours, activations kept": (*by_ours(activations="keep"), mine),
+        "ours, activations offloaded": (*by_ours(activations="offload"), mine),
+        "ours, not captured": (*by_ours(capture=False), mine),
+        "ours, one example a row": (*by_ours(rows=[[one] for one in found]), mine),
+        "ours, loss in one piece": (*by_ours(chunk=512), mine),
+        "ours, no fused kernels": (*by_ours(ops=plain), reference),
+    }
+    return {
+        "float32 loss": reference[0],
+        "ways": {
+            name: {
+                "loss": loss,
+                "against": "float32"
+                if other is reference
+                else "transformers and peft"
+                if other is plain_stock
+                else "ours",
+                "gradient": far(grads, other[1]),
+            }
+            for name, (loss, grads, other) in ways.items()
+        },
+    }
+
+
+def measure(folder: Path, lengths: list[int]) -> dict[str, Any]:
+    """Take all measurements, the slowest last."""
+    if not (folder / "config.json").is_file():
+        print(f"making the checkpoint in {folder}: 14 GB", file=sys.stderr)
+        e4b.write(folder)
+    clean()
+    model.prepare(0)
+    began = time.perf_counter()
+    base = load.load(folder, device=GPU, dtype=torch.bfloat16)
+    torch.cuda.synchronize()
+    result: dict[str, Any] = {
+        "gpu": torch.cuda.get_device_name(),
+        "torch": torch.__version__,
+        "load": {
+            "seconds": time.perf_counter() - began,
+            "held": torch.cuda.memory_allocated() / GIB,
+            **memory(),
+        },
+    }
+    tuned = tune(base)
+    result["agreement"] = agreement(base, tuned, folder)
+    result["lengths"] = [ours(tuned, tokens) for tokens in lengths]
+    result["offload"] = [ours(tuned, tokens, activations="offload") for tokens in lengths[-1:]]
+    result["variants"] = {name: ours(tuned, 1024, **changes) for name, changes in VARIANTS.items()}
+    result["products"] = {tokens: products_alone(tuned, tokens) for tokens in {1024, *lengths}}
+    clean()
+    result["stock"] = stock(tuned, 1024)
+    return result
+
+
+def show(result: dict[str, Any]) -> None:
+    head = result["load"]
+    print(f"{result['gpu']}, torch {result['torch']}")
+    print(
+        f"load: {head['seconds']:.1f} s, holds {head['held']:.2f} GiB, peak {head['allocated']:.2f} GiB"
+    )
+    rows = [(f"ours, {row['tokens']} tokens", row) for row in result["lengths"]]
+    rows += [(f"ours, {row['tokens']} tokens, offloaded", row) for row in result["offload"]]
+    rows += [(f"1024 tokens: {name}", row) for name, row in result["variants"].items()]
+    rows += [("1024 tokens: transformers and peft", result["stock"])]
+    print(
+        f"{'':46} {'ms':>7} {'tokens/s':>9} {'GiB':>6} {'reserved':>9} {'predicted':>10} {'set up, s':>10}"
+    )
+    for name, row in rows:
+        predicted = f"{row['predicted']:.2f}" if row.get("predicted") else "—"
+        setup = f"{row['setup_seconds']:.1f}" if "setup_seconds" in row else "—"
+        print(
+            f"{name:46} {row['milliseconds']:7.1f} {row['tokens'] / row['milliseconds'] * 1e3:9.0f} "
+            f"{row['allocated']:6.2f} {row['reserved']:9.2f} {predicted:>10} {setup:>10}"
+        )
+    at = {row["tokens"]: row["milliseconds"] for row in result["lengths"]}
+    at[1024] = result["variants"]["ours"]["milliseconds"]
+    for tokens, took in result["products"].items():
+        times = at[tokens] / took
+        print(
+            f"matrix products alone, {tokens} tokens: {took:.1f} ms; a step takes {times:.2f} times that"
+        )
+    print(f"{'':30} {'loss':>9} {'gradient apart':>15}  from")
+    print(f"{'float32':30} {result['agreement']['float32 loss']:9.5f}")
+    for name, way in result["agreement"]["ways"].items():
+        print(f"{name:30} {way['loss']:9.5f} {way['gradient']:15.2e}  {way['against']}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, required=True, help="folder of the checkpoint")
+    parser.add_argument("--out", type=Path, default=Path(), help="folder for step.json (here)")
+    parser.add_argument("--lengths", type=int, nargs="+", default=[512, 1024, 2048, 4096])
+    arguments = parser.parse_args()
+    if not torch.cuda.is_available():
+        sys.exit("no CUDA device → run this on a machine with an NVIDIA GPU")
+    result = measure(arguments.model, arguments.lengths)
+    (arguments.out / "step.json").write_text(json.dumps(result, indent=1))
+    show(result)
+
+
+if __name__ == "__main__":
+    main()
