@@ -33,7 +33,7 @@ def test_nothing_is_left_of_the_build(variant: str) -> None:
         "/var/cache/uv /root/.cache /var/cache/apt/archives /var/lib/apt/lists /tmp /installer"
     )
     assert not shell(
-        f"find {folders} -type f 2>/dev/null || true", variant=variant, options=("-u", "0")
+        f"find {folders} -type f -size +0 2>/dev/null || true", variant=variant, options=("-u", "0")
     )
     compiled = "find /opt -name '*.pyc' -o -name '*.log'"
     assert not shell(compiled, variant=variant)

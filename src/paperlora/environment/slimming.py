@@ -69,6 +69,7 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments == ["slim"]:
             count, size = slim(Path(sys.prefix), installed.site_folders())
+            (Path(sys.prefix) / ".lock").unlink(missing_ok=True)  # uv's: anybody may write to it
             print(f"removed {count} declared files, {human(size)}", file=sys.stderr)
         elif arguments == ["prove"]:
             prove(verify.own_target())
