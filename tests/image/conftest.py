@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING
 
 import pytest
 from engine import NAME
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,12 +16,3 @@ def _images() -> None:
         )
         if done.returncode:
             pytest.fail(f"no engine has {NAME}:{variant} → env/nox -s image", pytrace=False)
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Path:
-    """A folder for runs that the image's user may write to."""
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    folder.chmod(0o777)
-    return folder
