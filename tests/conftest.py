@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+
+# Read when a kernel is defined: without a GPU, Triton interprets instead of compiling.
+if not Path("/dev/nvidiactl").exists():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 from made_up import document, tiny_config
 
 from paperlora.files import write_json, write_jsonl

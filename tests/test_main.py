@@ -154,6 +154,8 @@ def test_a_named_run_goes_on_as_it_began(verified, monkeypatch, tmp_path, capsys
     [
         (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"), 2, "max_length"),
         (type("SafetensorError", (Exception,), {})("No space left on device"), 5, "free space"),
+        (ModuleNotFoundError("No module named 'jinja2.loaders'"), 3, "verify -- --files"),
+        (ImportError("cannot import name 'Loader'"), 3, "verify -- --files"),
     ],
 )
 def test_a_library_s_error_has_a_remedy(error, code, says, verified, monkeypatch, capsys):

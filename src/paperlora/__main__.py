@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from paperlora import __version__
 from paperlora.environment import cli
-from paperlora.errors import INTERRUPTED, DataError, FindingsError, InputError, PaperloraError
+from paperlora.errors import (
+    FOREIGN,
+    INTERRUPTED,
+    DataError,
+    FindingsError,
+    InputError,
+    PaperloraError,
+)
 from paperlora.files import ROOT
 from paperlora.pipeline.commands import CHAIN
 
@@ -26,16 +33,6 @@ _EPILOG = """\
 Commands of the chain may be named together: `paperlora train eval`. Each brings up to date what it
 builds on and skips what is done. Exit codes: 0 good; 1 findings; 2 bad input, usage or config;
 3 environment not verified; 4 network; 5 data or disk; 70 a fault of paperlora; 130 interrupted."""
-
-
-# Errors of libraries that are imported only where they are needed: exit code and remedy.
-_FOREIGN = {
-    "OutOfMemoryError": (
-        InputError.code,
-        "lower model.max_length or eval.batch, or set train.gradient_checkpointing=true",
-    ),
-    "SafetensorError": (DataError.code, "check the disk's free space and the file's rights"),
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return _fail(str(message), message.code, arguments)
     except Exception as error:  # noqa: BLE001 - the last resort; --debug shows the traceback
-        if known := _FOREIGN.get(type(error).__name__):
+        if known := FOREIGN.get(type(error).__name__):
             return _fail(f"{error or type(error).__name__} → {known[1]}", known[0], arguments)
         text = f"{type(error).__name__}: {error} → a fault of paperlora; add --debug for details"
         return _fail(text, INTERNAL, arguments)

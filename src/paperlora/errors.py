@@ -53,3 +53,15 @@ class DataError(PaperloraError):
 
 
 INTERRUPTED = 130
+
+_DAMAGED = "`nox -s verify -- --files` names what is missing or changed in the environment"
+FOREIGN = {
+    "ImportError": (EnvironmentNotVerifiedError.code, _DAMAGED),
+    "ModuleNotFoundError": (EnvironmentNotVerifiedError.code, _DAMAGED),
+    "OutOfMemoryError": (
+        InputError.code,
+        "lower model.max_length or eval.batch, or set train.gradient_checkpointing=true",
+    ),
+    "SafetensorError": (DataError.code, "check the disk's free space and the file's rights"),
+}
+"""Errors of libraries, by the name of their class, with exit code and remedy."""

@@ -298,7 +298,20 @@ def measure(folder: Path, lengths: list[int]) -> dict[str, Any]:
     result["products"] = {tokens: products_alone(tuned, tokens) for tokens in {1024, *lengths}}
     clean()
     result["stock"] = stock(tuned, 1024)
+    result["peaks"] = peaks(result)
     return result
+
+
+def peaks(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what was allocated under which settings, for the plan to be held against."""
+    usual = {"activations": "recompute", "chunk": 256, "table": "host"}
+    rows = [(row, {}) for row in result["lengths"]]
+    rows += [(row, {"activations": "offload"}) for row in result["offload"]]
+    rows += [(result["variants"][name], how) for name, how in VARIANTS.items() if {*how} & {*usual}]
+    return [
+        {"tokens": row["tokens"], **usual, **how, "allocated": row["allocated"]}
+        for row, how in rows
+    ]
 
 
 def show(result: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """How long a locked environment takes to install, beside `pip install -r` of the same pins.
 
 `nox -s bench -- install`: side by side in one run, from wheels on this disk, into fresh environments:
-pip, uv with an empty cache, and env/install.sh as a user runs it, whose uv has the wheels in its
-cache. Then the files are compared, and the install that has nothing to do is timed. Needs 25 GB.
+pip, uv with an empty cache and with the wheels in it, and env/install.sh as a user runs it, the last
+time with nothing to do. Then the files are compared. Needs 30 GB.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ def main() -> int:
     parser.add_argument("--target", default="cuda")
     parser.add_argument("--stage", default="", help="stop after this stage")
     parser.add_argument("--work", type=Path, default=ROOT / ".envs/bench", help="scratch folder")
-    parser.add_argument("--compile", action="store_true", help="bytecode too, on both sides")
     options = parser.parse_args()
     lock = locks.load(options.target)
     end = lock.stages.index(options.stage) + 1 if options.stage else len(lock.slices)
@@ -67,35 +66,37 @@ def main() -> int:
     pip = (work / "pip/bin/python", "-m", "pip", "-qqq", "--disable-pip-version-check")
     timed(*pip, "download", "--dest", wheels, *hashed, *pins)
     local = ("--no-index", "--find-links", wheels)
+
+    def by_uv(name: str, *more: str, emptied: bool) -> float:
+        """Install into a fresh environment from the wheels."""
+        if emptied:
+            shutil.rmtree(cache, ignore_errors=True)
+        timed(*venv, work / name)
+        command = (uv, "pip", "install", "--quiet", "--python", work / name, *local, *hashed)
+        return timed(*command, *more, *pins, UV_CACHE_DIR=cache)
+
     print("measuring", file=sys.stderr)
-    compiled = ("--compile-bytecode",) if options.compile else ()
-    rows = {}
-    rows["pip install -r, wheels on disk"] = timed(
-        *pip,
-        "install",
-        *local,
-        "--no-compile" if not options.compile else "--compile",
-        *hashed,
-        *pins,
-    )
-    timed(*venv, work / "uv")
-    rows["uv, the same wheels, empty cache"] = timed(
-        uv, "pip", "install", "--quiet", "--python", work / "uv", *local, *hashed, *compiled, *pins,
-        UV_CACHE_DIR=cache,
-    )  # fmt: skip
     script = ["bash", ROOT / "env/install.sh", "--target", options.target, "--no-space-check"]
     script += ["--prefix", work / "script", "--python", sys.executable]
     script += ["--stage", options.stage] if options.stage else []
-    script += ["--compile"] if options.compile else []
     offline: dict[str, object] = {"UV_CACHE_DIR": cache, "UV_NO_INDEX": 1, "UV_FIND_LINKS": wheels}
     offline["PAPERLORA_TOOLS"] = Path(uv).parent
-    rows["env/install.sh with its probes, wheels in uv's cache"] = timed(*script, **offline)
-    rows["env/install.sh again, nothing to do"] = timed(*script, **offline)
+    rows = {
+        "pip install -r, wheels on disk, bytecode": timed(*pip, "install", *local, *hashed, *pins),
+        "uv, the same, empty cache, bytecode on all cores": by_uv(
+            "compiled", "--compile-bytecode", emptied=True
+        ),
+        "uv, the same, empty cache": by_uv("uv", emptied=True),
+        "uv, the same, wheels in its cache": by_uv("cached", emptied=False),
+        "env/install.sh and its probes, wheels in uv's cache": timed(*script, **offline),
+        "env/install.sh again, nothing to do": timed(*script, **offline),
+    }
     slowest = next(iter(rows.values()))
     for name, seconds in rows.items():
         print(f"{name:55} {seconds:7.2f} s {slowest / seconds:8.1f} times")
-    one, *others = (files(work / name) for name in ("uv", "script", "pip"))
-    for name, other in zip(("script", "pip"), others, strict=True):
+    one = files(work / "uv")
+    for name in ("compiled", "cached", "script", "pip"):
+        other = files(work / name)
         differing = {path for path in {*one, *other} if one.get(path) != other.get(path)}
         if name == "pip":  # it stands in its own environment
             differing = {path for path in differing if not path.startswith(("pip/", "pip-"))}

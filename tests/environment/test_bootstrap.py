@@ -189,6 +189,22 @@ def test_without_ensurepip_another_python_is_taken_or_the_package_is_named(
     assert "apt-get install python3-venv" in capsys.readouterr().err
 
 
+def test_without_ensurepip_a_pip_of_its_own_serves(
+    bootstrap: Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = bootstrap.sys.executable
+    monkeypatch.setattr(bootstrap, "has", lambda path, module: (path, module) == (own, "pip"))
+    commands: list[list[str]] = []
+    monkeypatch.setattr(bootstrap, "run", lambda _, command: commands.append(command))
+    monkeypatch.setattr(bootstrap, "find", lambda _: "")
+    made = bootstrap.folder_for(PYTHON)
+    made.mkdir(parents=True)
+    monkeypatch.setattr(bootstrap.shutil, "rmtree", lambda *_, **__: None)
+    assert bootstrap.make() == made
+    assert [own, "-I", "-m", "venv", "--without-pip", str(made)] in commands
+    assert commands[-1][:6] == [own, "-I", "-m", "pip", "--python", str(made / "bin/python")]
+
+
 def test_tools_are_made_once_from_hashed_files(bootstrap: Module, tmp_path: Path) -> None:
     wheel = write_wheel(tmp_path / "wheels", "alpha", "1.0")
     environment = {

@@ -187,6 +187,7 @@ FAULTS: dict[str, tuple[Damage, str]] = {
     "a package for another Python": (
         locked(put(1, 1, "requires_python", ">=3.99")), "gamma: cuda, stage model: needs Python >=3.99"),
     "the runtime's own package locked again": (colab, "alpha: cuda, stage base: the runtime has 1.0 already"),
+    "a Colab target by another name": (colab, "cuda: env/install.sh takes a target for Colab's by its name"),
     "a protected package changed": (protected, "beta: cuda, stage model: protected, and yet 2.0"),
     "a runtime that moved": (taken_for_granted, "alpha: cuda: counted on in 1.1, the runtime has 1.0+cu1"),
     "no lock of the tools": (

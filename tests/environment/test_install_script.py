@@ -9,11 +9,14 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import write_wheel
+from conftest import PYTHON, write_wheel
 
+from paperlora.environment import lock as locks
+from paperlora.environment import target as targets
 from paperlora.files import ROOT
 
 UV = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.defpath]))
@@ -210,3 +213,104 @@ def test_usage_errors_are_one_line_and_code_2(
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def colab(checkout: Checkout, name: str, alpha: str) -> None:
+    """Add a Colab target whose runtime has ``alpha`` and an older beta."""
+    root = checkout.root
+    row = (
+        (root / "env/targets.toml").read_text().partition("[target.cuda]")[2].partition("[tools")[0]
+    )
+    runtime = f"r-{name}"
+    with (root / "env/targets.toml").open("a") as file:
+        file.write(f"\n[target.colab-{name}]\ncolab = true" + row.replace('"r1"', f'"{runtime}"'))
+    facts = (root / "env/colab/r1.toml").read_text().replace("1.0+cu1", f"{alpha}+cu1")
+    (root / f"env/colab/{runtime}.toml").write_text(facts)
+    base, model = locks.load("cuda", root=root).slices
+    slices = []
+    for part, packages in ((base, ()), (model, model.packages)):
+        text = locks.slice_text(f"colab-{name}", part.stage, packages, (PYTHON,))
+        locks.write_generated(root / f"lockfiles/colab-{name}" / part.file, text)
+        slices.append(replace(part, sha256=locks.text_digest(text), packages=packages))
+    lock = replace(
+        locks.load("cuda", root=root),
+        target=f"colab-{name}",
+        input_digest=targets.load(f"colab-{name}", root=root).input_digest,
+        runtime=runtime,
+        provided={"alpha": f"{alpha}+cu1"},
+        slices=tuple(slices),
+    )
+    path = root / f"lockfiles/colab-{name}/lock.json"
+    locks.write_generated(path, locks.lock_text(lock))
+
+
+@pytest.fixture
+def runtime(checkout: Checkout) -> list[str]:
+    """Make an environment that stands for a Colab runtime; return how to install into it."""
+    colab(checkout, "old", "1.0")
+    colab(checkout, "new", "1.1")
+    checkout.prefix = checkout.root / "usr"
+    write_wheel(checkout.root / "wheels", "beta", "1.5")
+    write_wheel(checkout.root / "wheels", "omega", "9")
+    assert UV is not None
+    python = ["--python", str(checkout.prefix)]
+    for command in (
+        ["venv", "--python", sys.executable, str(checkout.prefix)],
+        ["pip", "install", *python, "alpha==1.0", "beta==1.5", "omega"],
+    ):
+        environment = checkout.environment()
+        subprocess.run([UV, "-q", *command], env=environment, check=True)
+    return ["--prefix", str(checkout.prefix)]
+
+
+def state(folder: Path) -> dict[str, tuple[int, int]]:
+    return {
+        str(path): (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+
+def test_a_colab_runtime_gets_what_it_lacks_and_keeps_the_rest(
+    checkout: Checkout, runtime: list[str]
+) -> None:
+    site = checkout.site()
+    before = {**state(site / "alpha"), **state(site / "omega")}
+    done = checkout.install("--target", "colab-old", *runtime)
+    assert done.returncode == 0, done.stderr
+    assert checkout.slices() == ["20-model.txt"]
+    assert "restart the session" in done.stderr
+    assert {**state(site / "alpha"), **state(site / "omega")} == before
+    assert sorted(path.name for path in site.glob("*.dist-info")) == [
+        "alpha-1.0.dist-info",
+        "beta-2.0.dist-info",
+        "gamma-3.0.dist-info",
+        "omega-9.dist-info",
+    ]
+    again = checkout.install("--target", "colab-old", *runtime)
+    assert (again.returncode, again.stderr, checkout.log.exists()) == (0, "", False)
+
+
+def test_another_runtime_than_the_locked_one_is_named_and_left_alone(
+    checkout: Checkout, runtime: list[str]
+) -> None:
+    before = state(checkout.site())
+    done = checkout.install("--target", "colab-new", *runtime)
+    assert done.returncode == 3
+    assert "this is Colab's runtime r-old, and colab-new is locked for r-new" in done.stderr
+    assert "use --target colab-old, or pick r-new" in done.stderr
+    shutil.rmtree(checkout.site() / "alpha-1.0.dist-info")
+    done = checkout.install("--target", "colab-new", *runtime)
+    assert done.returncode == 3
+    assert "not Colab's runtime r-new: it lacks 1 packages" in done.stderr
+    assert "alpha 1.1+cu1 (found none)" in done.stderr
+    assert not checkout.log.exists() or checkout.slices() == []
+    assert {path: seen for path, seen in before.items() if "alpha-1.0.dist" not in path} == state(
+        checkout.site()
+    )
+
+
+def test_a_stage_may_be_named_by_its_number_and_bytecode_made_at_once(checkout: Checkout) -> None:
+    assert checkout.install("--stage", "10", "--compile").returncode == 0
+    assert checkout.slices() == ["10-base.txt"]
+    assert list((checkout.site() / "alpha").rglob("*.pyc"))

@@ -180,3 +180,17 @@ def test_a_hub_out_of_reach_is_a_network_error(tmp_path):
     code, out = from_hub(tmp_path, "http://127.0.0.1:9")
     assert code == 4, out
     assert "was not fetched" in out
+
+
+def test_a_hub_snapshot_is_held_against_its_pinned_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("PAPERLORA_MODELS", str(tmp_path / "cache"))
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    entry = {"id": "some", "files": {"model.safetensors": hashlib.sha256(b"weights").hexdigest()}}
+    weights._check_pinned(tmp_path, entry)
+    assert len(list((tmp_path / "cache").glob("some-*.verified"))) == 1
+    other = {"id": "some", "files": {"model.safetensors": hashlib.sha256(b"others").hexdigest()}}
+    with pytest.raises(DataError, match=r"model\.safetensors has SHA-256"):
+        weights._check_pinned(tmp_path, other)
+    missing = {"id": "some", "files": {"model-2.safetensors": "0" * 64}}
+    with pytest.raises(DataError, match="SHA-256 none"):
+        weights._check_pinned(tmp_path, missing)

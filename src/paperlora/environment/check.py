@@ -51,6 +51,10 @@ def of_target(target: Target, *, root: Path = ROOT) -> list[Finding]:
     for python in lock.python:
         found += _asked_for(target, lock, python)
         found += _requirements(target, lock, python)
+    if target.colab != target.name.startswith("colab-"):
+        problem = "env/install.sh takes a target for Colab's by its name"
+        remedy = "begin the name with colab- where, and only where, colab = true"
+        found.append(Finding(subject=target.name, problem=problem, remedy=remedy))
     if target.colab:
         found += _runtime_s_own(target, lock)
     return list(dict.fromkeys(found))

@@ -35,6 +35,7 @@ def add(command: Callable[..., argparse.ArgumentParser], fits: Callable[[], Sequ
     order = command("order", _order, "prove by installing them that the stages only append")
     order.add_argument("--target", default="cuda", help="target to install afresh (cuda)")
     order.add_argument("--python", default="", help="interpreter to build on (this one)")
+    order.add_argument("--train", action="store_true", help="then train the tiny model there")
     order.add_argument("--keep", type=Path, metavar="DIR", help="leave the environment there")
     parity = command("parity", _parity, "compare a Colab runtime, our install on it, and the host")
     parity.add_argument("--target", default="colab-2026.04", help="Colab target (colab-2026.04)")
@@ -112,7 +113,7 @@ def _order(arguments: argparse.Namespace) -> None:
     from paperlora.environment import order  # noqa: PLC0415
 
     keep = arguments.keep and arguments.keep.absolute()
-    order.run(arguments.target, python=arguments.python, keep=keep)
+    order.run(arguments.target, python=arguments.python, keep=keep, trains=arguments.train)
 
 
 def _update(arguments: argparse.Namespace) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ALONE, _WHOLE = "model.layers.", "model.language_model.layers."
+_WRAPPED, _A = "base_model.model.", ".lora_A.weight"  # how peft names a module's tensor
 
 
 def save(folder: Path, tuned: Any, *, whole: bool) -> None:  # noqa: ANN401 - peft carries no types
@@ -31,14 +32,17 @@ def save(folder: Path, tuned: Any, *, whole: bool) -> None:  # noqa: ANN401 - pe
     shutil.rmtree(part, ignore_errors=True)
     # Not "auto", which asks the hub about the vocabulary.
     tuned.save_pretrained(part, save_embedding_layers=False)
-    settings = read_json(part / "adapter_config.json")
+    path = part / "adapter_model.safetensors"
+    tensors = load_file(path)
     if whole:
-        path = part / "adapter_model.safetensors"
-        tensors = {name.replace(_ALONE, _WHOLE): value for name, value in load_file(path).items()}
+        tensors = {name.replace(_ALONE, _WHOLE): value for name, value in tensors.items()}
         save_file(tensors, path, metadata={"format": "pt"})
-        settings["target_modules"] = [n.replace(_ALONE, _WHOLE) for n in settings["target_modules"]]
-    # peft keeps the names in a set, whose order changes from process to process.
-    settings["target_modules"] = sorted(settings["target_modules"])
+    settings = read_json(part / "adapter_config.json")
+    # peft shortens the names to what is unique in this model, `q_proj` say, which towers have too; and
+    # keeps them in a set, whose order changes from process to process.
+    settings["target_modules"] = sorted(
+        name.removeprefix(_WRAPPED).removesuffix(_A) for name in tensors if name.endswith(_A)
+    )
     write_json(part / "adapter_config.json", settings)
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
 from paperlora import process
 from paperlora.errors import DataError, InputError, NetworkError
 from paperlora.files import ROOT, read_json, sha256_file, sha256_json, write_json
@@ -232,8 +234,10 @@ def _snapshot(entry: dict[str, Any]) -> Path:
 
     name = entry["repository"]
     patterns = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
+    if size := entry.get("bytes"):
+        print(f"model {name}: up to {size / 1e9:.0f} GB to download, once", file=sys.stderr)
     try:
-        return Path(snapshot_download(name, revision=entry["revision"], allow_patterns=patterns))
+        folder = Path(snapshot_download(name, revision=entry["revision"], allow_patterns=patterns))
     except GatedRepoError:
         raise InputError(
             f"{name} is gated and this machine may not read it",
@@ -244,3 +248,24 @@ def _snapshot(entry: dict[str, Any]) -> Path:
             f"{name} was not fetched: {str(error).splitlines()[0]}",
             remedy="check the network and HF_TOKEN, or give model.id a directory",
         ) from None
+    _check_pinned(folder, entry)
+    return folder
+
+
+def _check_pinned(folder: Path, entry: dict[str, Any]) -> None:
+    """Compare a snapshot with the hashes of its entry; once a snapshot, since 16 GB take a while.
+
+    Raises ``DataError`` naming the file that is not what was pinned.
+    """
+    pinned: dict[str, str] = entry.get("files", {})
+    proof = cache() / f"{entry['id']}-{sha256_json([folder.name, pinned])[:12]}.verified"
+    if not pinned or proof.is_file():
+        return
+    for name, expected in tqdm(pinned.items(), desc="verify", unit="file", disable=None):
+        found = sha256_file(folder / name) if (folder / name).is_file() else "none"
+        if found != expected:
+            raise DataError(
+                f"{folder / name} has SHA-256 {found[:12]}…, pinned is {expected[:12]}…",
+                remedy="delete it and run again; if it stays so, the repository was changed",
+            )
+    write_json(proof, pinned)
