@@ -70,7 +70,8 @@ digest_of() { sha256sum <"$1" | cut -d' ' -f1; }
 # One install at a time in one prefix; whoever comes second finds the work done.
 guard=$prefix.lock
 [[ -z $colab ]] || guard=$root/.envs/$target.lock
-mkdir -p "$(dirname -- "$prefix")" "$(dirname -- "$guard")"
+{ mkdir -p "$(dirname -- "$prefix")" "$(dirname -- "$guard")" && : >>"$guard"; } 2>/dev/null ||
+    fail 2 "nothing can be written beside $prefix → name another folder with --prefix"
 exec 9>"$guard"
 flock -n 9 || { echo "waiting for another install in $prefix" >&2 && flock 9; }
 

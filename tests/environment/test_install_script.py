@@ -204,6 +204,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(checkout: Checkout) ->
         (["--stage", "x"], "target cuda has no stage x"),
         (["--stage"], "--stage needs a value"),
         (["--what"], "unknown argument --what"),
+        (["--prefix", "/proc/x"], "nothing can be written beside /proc/x"),
     ],
 )
 def test_usage_errors_are_one_line_and_code_2(

@@ -3,8 +3,10 @@ from __future__ import annotations
 import http.server
 import io
 import threading
+import urllib.error
+import urllib.request
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -141,7 +143,10 @@ def test_the_file_beside_the_wheel_goes_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["whole files only", "no zip", "no metadata", "nothing there"])
-def test_metadata_that_cannot_be_had_is_a_network_error(url: str, fault: str) -> None:
+def test_metadata_that_cannot_be_had_is_a_network_error(
+    url: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "_WAITS", (0,))
     if fault == "whole files only":
         Server.ranges = False
     elif fault == "no zip":
@@ -152,3 +157,26 @@ def test_metadata_that_cannot_be_had_is_a_network_error(url: str, fault: str) ->
         url = "http://127.0.0.1:9/alpha.whl"
     with pytest.raises(NetworkError, match="no metadata of"):
         metadata.fetch(url)
+
+
+@pytest.mark.parametrize(("failures", "reached"), [(2, True), (3, False)])
+def test_an_index_that_does_not_answer_is_asked_twice_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, *, reached: bool
+) -> None:
+    (tmp_path / "a.whl.metadata").write_text(TEXT)
+    whole, left = urllib.request.urlopen, [True] * failures
+
+    def flaky(*arguments: Any, **options: Any) -> Any:
+        if left:
+            left.pop()
+            raise urllib.error.URLError("connection reset")
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(urllib.request, "urlopen", flaky)
+    monkeypatch.setattr(metadata, "_WAITS", (0, 0))
+    url = (tmp_path / "a.whl").as_uri()
+    if reached:
+        assert metadata.fetch(url).version == "1.0"
+    else:
+        with pytest.raises(NetworkError, match="connection reset"):
+            metadata.fetch(url)

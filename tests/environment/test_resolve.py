@@ -164,3 +164,18 @@ def test_what_uv_says_becomes_the_error(inputs: Path, said: str, error: type[Exc
     path.write_text(path.read_text().replace('"nox==1 ;', f'"broken=={said.replace(" ", "_")} ;'))
     with pytest.raises(error, match=said):
         resolve.run(root=inputs)
+
+
+def test_a_failure_leaves_every_lock_as_it_was(inputs: Path) -> None:
+    resolve.run(root=inputs)
+    before = contents(inputs)
+    for name, old, new in (
+        ("targets", "nox==1", "nox==2"),
+        ("stages", '"beta", version = "==2.0"', '"broken", version = "==error:_No_solution_found"'),
+    ):
+        path = inputs / f"env/{name}.toml"
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(InputError, match="No solution found"):
+        resolve.run(root=inputs)
+    assert contents(inputs) == before

@@ -104,6 +104,7 @@ def test_a_new_runtime_is_recorded_from_its_freeze(inputs: Path, uv: Path) -> No
         ({"cutoff": "yesterday"}, "'yesterday' is no instant"),
         ({"name": "r2"}, "needs a name and a freeze"),
         ({"name": "r2", "freeze": "freeze.txt"}, "'freeze.txt' names no commit"),
+        ({"name": "../../r2", "freeze": COMMIT}, "'../../r2' names no runtime"),
     ],
 )
 def test_bad_input_is_named_and_changes_nothing(

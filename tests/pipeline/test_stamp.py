@@ -56,6 +56,7 @@ def test_a_change_of_code_reaches_the_commands_that_use_it_and_no_other(tmp_path
     assert touched("metric") == {"evaluate"}
     assert touched("checkpoint") == {"train"}
     assert touched("model") == {"train", "evaluate"}
+    assert touched("gemma3n/kernels/streams") == {"train", "evaluate"}
     assert touched("card") == {"report"}
     assert touched("config") == set()
     before = digests()

@@ -115,16 +115,21 @@ def lock_text(lock: Lock) -> str:
     return f'{{"generated": "{GENERATED}",' + json.dumps(row, indent=1, sort_keys=True)[1:] + "\n"
 
 
-def write_generated(path: Path, text: str) -> None:
-    """Write a generated file over nothing but a generated file.
-
-    Raises ``InputError`` when ``path`` holds something that a person wrote.
-    """
+def refuse_hand_written(path: Path) -> None:
+    """Raise ``InputError`` when ``path`` holds something that was not generated."""
     if path.exists() and GENERATED not in path.read_text(encoding="utf-8").split("\n", 1)[0]:
         raise InputError(
             f"{path} was not generated, so it is not written over",
             remedy="move it away and run `nox -s lock` again",
         )
+
+
+def write_generated(path: Path, text: str) -> None:
+    """Write a generated file over nothing but a generated file.
+
+    Raises ``InputError`` when ``path`` holds something that a person wrote.
+    """
+    refuse_hand_written(path)
     write_text(path, text)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 import urllib.error
 import urllib.request
 import zipfile
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _SECONDS = 60
 _BLOCK = 1 << 16
+# Seconds before asking again where no answer came at all.
+_WAITS = (1, 3)
 _PARTIAL = 206
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 
@@ -69,7 +72,15 @@ def parse(text: str) -> Metadata:
 def _open(url: str, method: str = "GET", **headers: str) -> http.client.HTTPResponse:
     """Open a URL that uv resolved to (``file:`` where the user's index is a folder)."""
     request = urllib.request.Request(url, method=method, headers=headers)  # noqa: S310
-    return cast("http.client.HTTPResponse", urllib.request.urlopen(request, timeout=_SECONDS))  # noqa: S310
+    for wait in (*_WAITS, None):
+        try:
+            answer = urllib.request.urlopen(request, timeout=_SECONDS)  # noqa: S310
+            break
+        except urllib.error.URLError as error:
+            if wait is None or isinstance(error, urllib.error.HTTPError):
+                raise
+            time.sleep(wait)
+    return cast("http.client.HTTPResponse", answer)
 
 
 def fetch(url: str) -> Metadata:

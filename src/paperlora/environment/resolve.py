@@ -26,6 +26,7 @@ from paperlora.environment.lock import (
     Slice,
     Wheel,
     lock_text,
+    refuse_hand_written,
     slice_text,
     text_digest,
     write_generated,
@@ -59,13 +60,15 @@ def uv() -> str:
 def compiled(folder: Path, requirements: Sequence[str], *options: str) -> str:
     """Run ``uv pip compile`` in ``folder`` and return what it prints.
 
-    uv's own configuration (indexes, certificates) stays in force: it is the user's.
+    uv's own configuration (indexes, certificates) stays in force: it is the user's. No Python is
+    downloaded: resolving for one needs none, and offline each try would cost ten seconds.
     """
     handle, source = tempfile.mkstemp(dir=folder, suffix=".in")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write("\n".join(requirements) + "\n")
     command = [uv(), "--directory", str(folder), "pip", "compile", *_OPTIONS, *options, source]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode == 0:
         return done.stdout
     reason = " ".join(done.stderr.split())
@@ -248,22 +251,31 @@ def resolve_tools(tools: Toolset, cutoff: str) -> str:
 
 
 def run(*names: str, root: Path = ROOT) -> int:
-    """Rebuild the locks of the tools and of the named targets (all by default) and return 0."""
+    """Rebuild the locks of the tools and of the named targets (all by default) and return 0.
+
+    Nothing is written before everything is resolved, so a failure leaves the locks as they were.
+    """
     loaded = [targets.load(name, root=root) for name in names or targets.names(root=root)]
+    files: dict[Path, str] = {}
+    surplus: set[Path] = set()
+    said = []
     for tools in targets.toolsets(root=root):
         print(f"locking {tools.name}", file=sys.stderr)
-        text = resolve_tools(tools, loaded[0].cutoff)
-        write_generated(root / f"lockfiles/{tools.name}.txt", text)
+        files[root / f"lockfiles/{tools.name}.txt"] = resolve_tools(tools, loaded[0].cutoff)
     for target in loaded:
         print(f"locking target {target.name}", file=sys.stderr)
         lock, texts = resolve(target)
         folder = root / "lockfiles" / target.name
-        for name, text in texts.items():
-            write_generated(folder / name, text)
-        for old in set(folder.glob("*.txt")) - {folder / name for name in texts}:
-            write_generated(old, "")
-            old.unlink()
-        write_generated(folder / "lock.json", lock_text(lock))
+        files |= {folder / name: text for name, text in texts.items()}
+        files[folder / "lock.json"] = lock_text(lock)
+        surplus |= {*folder.glob("*.txt")} - {*files}
         count = sum(len(part.packages) for part in lock.slices)
-        print(f"{target.name}: {count} packages in {len(lock.slices)} slices, uv {lock.uv}")
+        said.append(f"{target.name}: {count} packages in {len(lock.slices)} slices, uv {lock.uv}")
+    for path in (*files, *surplus):
+        refuse_hand_written(path)
+    for path, text in files.items():
+        write_generated(path, text)
+    for path in surplus:
+        path.unlink()
+    print("\n".join(said))
     return 0

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CUTOFF = re.compile(r'^cutoff = "([^"]*)"', re.MULTILINE)
+_NAME = re.compile(r"[\w.-]+")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
@@ -127,6 +128,8 @@ def run(*, cutoff: str = "", name: str = "", freeze: str = "", root: Path = ROOT
         raise InputError(
             "a runtime needs a name and a freeze", remedy="pass --runtime and --freeze"
         )
+    if name and not _NAME.fullmatch(name):
+        raise InputError(f"{name!r} names no runtime", remedy="write it like 2026.10")
     path = root / "env/targets.toml"
     facts = root / f"env/colab/{name}.toml" if name else None
     before = {one: one.read_text("utf-8") for one in (path, facts) if one and one.exists()}

@@ -10,25 +10,21 @@ import os
 import random
 import re
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 # bitsandbytes looks for kernels on a hub as it is imported and says that it found none. None is
 # wanted: they would be code that no lock knows.
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
-import bitsandbytes  # noqa: E402
-import psutil  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
-from bitsandbytes.functional import dequantize_4bit  # noqa: E402
 from peft import LoraConfig, get_peft_model  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig  # noqa: E402
 from transformers.utils import logging as transformers_logging  # noqa: E402
 
 from paperlora.errors import DataError, InputError  # noqa: E402
 from paperlora.files import read_json  # noqa: E402
-from paperlora.pipeline import adapter_files  # noqa: E402
+from paperlora.pipeline import adapter_files, cpu_linear  # noqa: E402
 from paperlora.pipeline.gemma3n import load as load_gemma3n  # noqa: E402
 from paperlora.pipeline.gemma3n.embedding import HostEmbedding  # noqa: E402
 
@@ -110,7 +106,7 @@ def load(
     else:
         model = _load(weights, dtype, where)
     if where.type == "cpu":
-        _settle_on_cpu(model)
+        cpu_linear.settle(model)
     tokenizer = AutoTokenizer.from_pretrained(weights.directory, trust_remote_code=False)
     if not tokenizer.chat_template:
         raise InputError(
@@ -147,34 +143,6 @@ def _load(weights: Weights, dtype: torch.dtype, where: torch.device) -> Any:  # 
     model.requires_grad_(requires_grad=False)
     model.eval()
     return model
-
-
-def _settle_on_cpu(model: Any) -> None:  # noqa: ANN401 - transformers carries no types
-    """Make the 4-bit layers fast and exact on a CPU.
-
-    bitsandbytes expands a layer's weight for each product, forward and backward; where the host has
-    plenty of memory, the expanded weight is kept instead: the same numbers, in a quarter less time.
-
-    Elsewhere it is kept from repacking the weights: on a CPU with AVX512-BF16, bitsandbytes 0.50
-    does so at a layer's first use without gradients (a validation, say), which rounds the scales
-    to bfloat16 for good and lets later training steps run through a product that passes no
-    gradient on.
-    """
-    layers = [m for m in model.modules() if isinstance(m, bitsandbytes.nn.Linear4bit)]
-    size = sum(4 * layer.in_features * layer.out_features for layer in layers)
-    plenty = size <= psutil.virtual_memory().available / 4
-    for layer in layers:
-        layer.support_avx512bf16_for_cpu = False
-        if plenty:
-            weight = layer.weight
-            full = dequantize_4bit(weight.data, weight.quant_state).to(layer.compute_dtype)
-            layer.forward = partial(_product, weight=full, bias=layer.bias)
-
-
-def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """Return x W^T + b in the weight's dtype, handed back in that of ``x``, as bitsandbytes does."""
-    added = None if bias is None else bias.to(weight.dtype)
-    return F.linear(x.to(weight.dtype), weight, added).to(x.dtype)
 
 
 def is_half(loaded: Loaded) -> bool:

@@ -32,6 +32,8 @@ def code(module: str) -> str:
     while waiting:
         name = waiting.pop()
         path = _PACKAGE / f"{name}.py"
+        for part in sorted((_PACKAGE / name).rglob("*.py")):  # a package counts as a whole
+            found[str(part.relative_to(_PACKAGE))] = sha256_file(part)
         if name in found or name in _APART or not path.is_file():
             continue
         found[name] = sha256_file(path)

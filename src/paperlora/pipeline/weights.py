@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from paperlora import process
 from paperlora.errors import DataError, InputError, NetworkError
 from paperlora.files import ROOT, read_json, sha256_file, sha256_json, write_json
@@ -261,6 +259,8 @@ def _check_pinned(folder: Path, entry: dict[str, Any]) -> None:
     proof = cache() / f"{entry['id']}-{sha256_json([folder.name, pinned])[:12]}.verified"
     if not pinned or proof.is_file():
         return
+    from tqdm import tqdm  # noqa: PLC0415 - the locks' commands run where no package is
+
     for name, expected in tqdm(pinned.items(), desc="verify", unit="file", disable=None):
         found = sha256_file(folder / name) if (folder / name).is_file() else "none"
         if found != expected:

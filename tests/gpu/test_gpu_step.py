@@ -1,0 +1,100 @@
+"""The step of Gemma 3n on a real GPU, at tiny shapes: `env/nox -s tests -- -m gpu` where there is one."""
+
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from made_up import tiny_config
+
+from paperlora.pipeline import checkpoint, model, train, weights
+from paperlora.pipeline.gemma3n import fused, packing, plain, step
+from paperlora.pipeline.gemma3n.runner import Runner
+
+sys.path.append(str(Path(__file__).parents[1] / "pipeline" / "gemma3n"))
+from tiny_step import examples, furthest
+
+pytestmark = pytest.mark.gpu
+GPU = torch.device("cuda")
+SIZES = [(120, 40), (60, 20), (30, 9), (100, 50)]
+ADAPTER = "adapter/adapter_model.safetensors"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _a_gpu():
+    assert torch.cuda.is_available(), "these tests were asked for, and there is no CUDA device"
+
+
+def tuned(dtype):
+    config = tiny_config(f"model.compute_dtype={dtype}")
+    model.prepare(0)
+    base = model.load(weights.obtain("tiny-gemma-3n"), config.model, GPU)
+    torch.manual_seed(0)
+    wrapped = model.add_adapter(base, config.adapter, config.train)
+    for name, parameter in checkpoint.trainable(wrapped).items():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.02)
+    return wrapped
+
+
+def gradients(wrapped, *, ops=fused, activations="recompute", capture=False, times=1):
+    found = examples(*SIZES)
+    tokens = sum(len(one.answer) for one in found)
+    read = step.read(wrapped, ops=ops, activations=activations, chunk=100)
+    run = Runner(model=read, capture=capture)
+    for _ in range(times):
+        read.adapters.gradient.zero_()
+        total = sum(run.train(row, 1 / tokens).item() for row in packing.pack(found, 256))
+    return total, {n: p.grad.clone() for n, p in checkpoint.trainable(wrapped).items()}
+
+
+def test_compiled_kernels_give_the_gradients_of_plain_torch():
+    wrapped = tuned("float32")
+    loss, found = gradients(wrapped)
+    expected_loss, expected = gradients(wrapped, ops=plain)
+    assert loss == pytest.approx(expected_loss, rel=1e-5)
+    assert furthest(found, expected) < 1e-3
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"activations": "keep"}, {"activations": "offload"}, {"capture": True, "times": 3},
+     {"activations": "offload", "capture": True, "times": 3}],
+)  # fmt: skip
+def test_where_activations_are_and_whether_a_graph_replays_changes_no_bit(how):
+    wrapped = tuned("bfloat16")
+    one, other = gradients(wrapped), gradients(wrapped, **how)
+    assert one[0] == other[0]
+    assert all(torch.equal(one[1][name], other[1][name]) for name in one[1])
+
+
+@pytest.fixture
+def first(prepared, tmp_path):
+    run = Path(shutil.copytree(prepared, tmp_path / "first"))
+    train.train(run, tiny_config(), inputs="x", device="cuda")
+    return run
+
+
+def test_the_same_training_gives_the_same_bytes(first, fresh_run):
+    train.train(fresh_run, tiny_config(), inputs="x", device="cuda")
+    assert (fresh_run / ADAPTER).read_bytes() == (first / ADAPTER).read_bytes()
+
+
+def test_moments_of_eight_bits_survive_an_interruption(first, fresh_run, monkeypatch):
+    real, calls = Runner.train, []
+
+    def watched(*arguments):
+        calls.append(1)
+        if len(calls) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Runner, "train", watched)
+        with pytest.raises(KeyboardInterrupt):
+            train.train(fresh_run, tiny_config(), inputs="x", device="cuda")
+    train.train(fresh_run, tiny_config(), inputs="x", device="cuda")
+    assert (fresh_run / ADAPTER).read_bytes() == (first / ADAPTER).read_bytes()
