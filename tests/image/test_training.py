@@ -62,19 +62,26 @@ def read(runs: str, file: str) -> str:
 
 
 def test_the_demo_trains_and_evaluates_without_network(runs: str, models: str) -> None:
-    short = ("--set", "train.max_steps=4", "--set", "eval.questions=4", "--set", "eval.passages=4")
+    fewer = ("train.max_steps=8", "train.accumulation=1", "train.validation_examples=2")
+    fewer += (
+        "model.max_length=256",
+        "eval.questions=3",
+        "eval.passages=3",
+        "eval.max_new_tokens=8",
+    )
+    short = [word for one in fewer for word in ("--set", one)]
     mounts = ("-v", f"{runs}:/runs", "-v", f"{models}:/models")
     assert "report: " in inside("train", "eval", "--run", "demo", *short, options=mounts)
     report = json.loads(read(runs, "demo/report.json"))
     assert report["environment"]["findings"] == []
-    assert report["train"]["steps"] == 4
+    assert report["train"]["steps"] == 8
     tuned, base = report["eval"]["tuned"]["train"], report["eval"]["base"]["train"]
     assert tuned["perplexity"] < base["perplexity"]
     assert "</html>" in read(runs, "demo/report.html")
 
 
 def test_stop_leaves_a_checkpoint_from_which_the_next_run_goes_on(runs: str) -> None:
-    steps = 60
+    steps = 30
     command = ("train", "--config", "tiny", "--run", "stopped", "--set", f"train.max_steps={steps}")
     command += ("--set", "train.patience=1000")
     limits = ("--network", "none", "--read-only", "--tmpfs", "/tmp", "-v", f"{runs}:/runs")
