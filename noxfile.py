@@ -194,3 +194,10 @@ def lint(_session: nox.Session) -> None:
     call(run / "mypy", "--python-executable", sys.executable, "noxfile.py", "env/bootstrap.py")
     call(run / "shellcheck", "env/nox", "env/install.sh", ".ci/run")
     call(run / "zizmor", "--offline", "--quiet", ".github")
+
+
+@nox.session
+def image(session: nox.Session) -> None:
+    """Build the images; --reproduce builds twice from nothing and compares, --sizes weighs."""
+    run = (bootstrap("python"), "-m", "paperlora.environment.image", *session.posargs)
+    call(*run, PYTHONPATH=str(ROOT / "src"))

@@ -3,20 +3,21 @@
 # after an interruption or when the environment differs from its lock.
 #
 #   env/install.sh [--target cuda] [--python PATH] [--prefix DIR] [--stage NAME|NUMBER]
-#                  [--compile] [--no-space-check] [--unless-stamped]
+#                  [--compile] [--slim] [--no-space-check] [--unless-stamped]
 #
 # A host's target gets an environment of its own in --prefix. A Colab target (colab-2026.04) is
 # installed into the running python3, beside the runtime's own packages, which it leaves alone but
 # for those that its lock is there to change; --prefix names another environment that stands for it.
 #
 # --stage stops after that stage. --compile makes the bytecode at once, on all cores.
+# --slim removes what docker/removals.toml declares, as the image does.
 # --unless-stamped ends at once when every stage was installed, without looking at what became of it
 # since. PAPERLORA_TOOLS names the folder of a uv to use instead of the pinned one that
 # env/bootstrap.py installs.
 set -euo pipefail
 
 root=$(dirname -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")")
-target=cuda python='' prefix='' last='' space=check trust='' compile=()
+target=cuda python='' prefix='' last='' space=check trust='' compile=() slim=''
 
 fail() { # CODE MESSAGE
     echo "$2" >&2
@@ -35,6 +36,7 @@ while (($#)); do
             esac
             shift 2
             ;;
+        --slim) slim=yes && shift ;;
         --no-space-check) space=trust && shift ;;
         --compile) compile=(--compile-bytecode) && shift ;;
         --unless-stamped) trust=stamps && shift ;;
@@ -139,6 +141,7 @@ for name in "${all[@]}"; do
         "$uv" pip install "${quiet[@]}" --python "$inside" --no-deps --require-hashes --only-binary :all: \
             "${compile[@]}" -r "$slices/$name.txt" 9>&- ||
         fail 4 "stage ${name#*-} could not be installed, see above → run this again; what is done is kept"
+    [[ -z $slim ]] || "$inside" -m paperlora.environment.slimming slim
     ask probe "${name#*-}" 9>&- ||
         fail 3 "stage ${name#*-} is installed but does not work, see above → $repair"
     digest_of "$slices/$name.txt" >"$stamps/$name"

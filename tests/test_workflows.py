@@ -61,7 +61,7 @@ CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
         ("persist-credentials: false", "persist-credentials: true", "token"),
         ("  pull_request:", "  pull_request_target:", "stranger"),
         ("ubuntu-24.04\n", "ubuntu-latest\n", "runner"),
-        ("    timeout-minutes: 45\n", "", "time limit"),
+        ("    timeout-minutes: 60\n", "", "time limit"),
     ],
 )
 def test_faults_are_found(old: str, new: str, fault: str) -> None:

@@ -29,6 +29,8 @@ def add(command: Callable[..., argparse.ArgumentParser], fits: Callable[[], Sequ
     doctor = command("doctor", examine, "look at driver, GPU, memory and disk, and what fits")
     doctor.add_argument("--target", default="", help=own)
     doctor.add_argument("--json", action="store_true", help="print what was seen for a program")
+    sbom = command("sbom", _sbom, "print what the lock installs as a CycloneDX document")
+    sbom.add_argument("--target", default="", help=own)
     command("check", _check, "check the locks, offline: fresh, whole, consistent, in order")
     order = command("order", _order, "prove by installing them that the stages only append")
     order.add_argument("--target", default="cuda", help="target to install afresh (cuda)")
@@ -74,6 +76,12 @@ def _doctor(arguments: argparse.Namespace, fits: Sequence[Fit]) -> None:
 
     target = arguments.target or verify.own_target()
     doctor.run(target, fits=fits, as_json=arguments.json)
+
+
+def _sbom(arguments: argparse.Namespace) -> None:
+    from paperlora.environment import sbom, verify  # noqa: PLC0415
+
+    sbom.run(arguments.target or verify.own_target())
 
 
 def _parity(arguments: argparse.Namespace) -> None:

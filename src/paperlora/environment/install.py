@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paperlora.environment import installed, verify
+from paperlora.environment import installed, removals, verify
 from paperlora.environment import lock as locks
 from paperlora.environment import target as targets
 from paperlora.environment.terminal import human
@@ -115,10 +115,11 @@ def heal(target: str) -> int:
     found = 0
     ours = {one.name for part in locks.load(target).slices for one in part.packages}
     colab = targets.load(target).colab
+    slimmed = removals.declared(Path(sys.prefix)).removed
     for one in installed.distributions():
         if colab and one.name not in ours:
             continue
-        lost = installed.missing_files(one)
+        lost = [name for name in installed.missing_files(one) if name not in slimmed]
         if lost:
             _say(f"{one.name} {one.version} lacks {lost[0]}: installing it again")
         elif not one.folder.name.endswith(f"-{one.version}.dist-info"):

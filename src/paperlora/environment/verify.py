@@ -117,7 +117,7 @@ def _moved(lock: Lock, held: Mapping[str, Sequence[str]]) -> list[Finding]:
 
 def surplus(target: str, *, root: Path = ROOT) -> list[str]:
     """Return the names of installed packages that no stage of the lock has."""
-    locked = locks.load(target, root=root).packages(_python())
+    locked = locks.load(target, root=root).packages(python())
     if targets.load(target, root=root).colab:
         return []  # the rest of a Colab runtime is its own
     return sorted({one.name for one in installed.distributions()} - locked.keys())
@@ -131,12 +131,12 @@ def findings(target: str, *, through: str | None = None, root: Path = ROOT) -> l
     """
     colab = targets.load(target, root=root).colab
     lock = locks.load(target, root=root)
-    ours = {*lock.packages(_python()), *lock.provided}
+    ours = {*lock.packages(python()), *lock.provided}
     # The rest of a Colab runtime is its own.
     held = [one for one in installed.distributions() if not colab or one.name in ours]
     machine = identity.machine()
     return stale(target, root=root) + differences(
-        lock, held, python=_python(), machine=machine, through=through
+        lock, held, python=python(), machine=machine, through=through
     )
 
 
@@ -155,7 +155,7 @@ def run(
     """
     found = findings(target, root=root)
     if files:
-        ours = locks.load(target, root=root).packages(_python()).keys()
+        ours = locks.load(target, root=root).packages(python()).keys()
         colab = targets.load(target, root=root).colab
         found += intact.findings(only=ours if colab else None, root=root)
     who = identity.of(target, root=root)
@@ -181,5 +181,6 @@ def _refuse(target: str, found: Sequence[Finding]) -> None:
         )
 
 
-def _python() -> str:
+def python() -> str:
+    """Return the version of this interpreter as locks name it: ``3.12``."""
     return ".".join(platform.python_version_tuple()[:2])

@@ -1,0 +1,119 @@
+"""OCI layouts: what the layers of a built image weigh, and where two images first differ.
+
+An image is a folder as the OCI image layout specification has it: ``blobs/sha256/…`` and
+``index.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from paperlora.files import write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """An image in ``folder``; ``digest`` is that of its manifest."""
+
+    folder: Path
+    digest: str
+
+    def blob(self, digest: str) -> Path:
+        """Return the file with that digest."""
+        return self.folder / "blobs" / digest.replace(":", "/")
+
+    def json(self, digest: str) -> dict[str, Any]:
+        """Return the JSON document with that digest."""
+        document: dict[str, Any] = json.loads(self.blob(digest).read_text(encoding="utf-8"))
+        return document
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest, as the OCI image specification has it."""
+        return self.json(self.digest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One layer: ``size`` in compressed bytes, ``made_by`` the instruction that made it."""
+
+    digest: str
+    size: int
+    made_by: str
+
+
+def layers(image: Image) -> list[Layer]:
+    """Return the layers of an image, the lowest first."""
+    manifest = image.manifest
+    history = image.json(manifest["config"]["digest"])["history"]
+    made = [one.get("created_by", "") for one in history if not one.get("empty_layer")]
+    return [
+        Layer(digest=layer["digest"], size=layer["size"], made_by=_short(text))
+        for layer, text in zip(manifest["layers"], made, strict=True)
+    ]
+
+
+def _short(instruction: str) -> str:
+    """Return an instruction without what BuildKit puts around it."""
+    bare = re.sub(r"^.*/bin/sh -c |--chmod=\S+ |# buildkit$", "", instruction)
+    return bare.strip()[:50] or "base image"
+
+
+def keep_only(image: Image, name: str) -> None:
+    """Delete what earlier builds left in the folder; call what remains ``name``."""
+    manifest = image.manifest
+    parts = [image.digest, manifest["config"]["digest"], *(one.digest for one in layers(image))]
+    kept = {image.blob(part) for part in parts}
+    for blob in (image.folder / "blobs/sha256").iterdir():
+        if blob not in kept:
+            blob.unlink()
+    entry = {
+        "mediaType": manifest["mediaType"],
+        "digest": image.digest,
+        "size": image.blob(image.digest).stat().st_size,
+        "annotations": {"io.containerd.image.name": name},
+    }
+    write_json(image.folder / "index.json", {"schemaVersion": 2, "manifests": [entry]})
+
+
+def first_difference(left: Image, right: Image) -> str:
+    """Say which file of which layer differs first, or that only labels or settings do.
+
+    Needs the ``zstd`` command to look into layers.
+    """
+    for number, (one, two) in enumerate(zip_longest(layers(left), layers(right)), start=1):
+        if one is None or two is None:
+            return f"one has more layers than the other, from layer {number}"
+        if one.digest == two.digest:
+            continue
+        where = f"layer {number} ({one.made_by})"
+        entries = zip_longest(_entries(left.blob(one.digest)), _entries(right.blob(two.digest)))
+        for here, there in entries:
+            if here != there:
+                return f"{where}: {here or 'nothing'} and {there or 'nothing'}"
+        return f"{where} is compressed differently"
+    return "the layers are the same, labels or settings are not"
+
+
+def _entries(layer: Path) -> Iterator[str]:
+    """Yield name, mode, owner, time, size and content of each file of a layer."""
+    with (
+        subprocess.Popen(["zstd", "-dcf", str(layer)], stdout=subprocess.PIPE) as unpacker,
+        tarfile.open(fileobj=unpacker.stdout, mode="r|") as archive,
+    ):
+        for one in archive:
+            file = archive.extractfile(one) if one.isreg() else None
+            seen = hashlib.sha256(file.read()).hexdigest()[:12] if file else one.linkname
+            owner = f"{one.uid}:{one.gid}"
+            yield f"{one.name} (mode {one.mode:o}, owner {owner}, time {one.mtime}, {one.size} bytes, {seen})"
