@@ -198,6 +198,6 @@ def lint(_session: nox.Session) -> None:
 
 @nox.session
 def image(session: nox.Session) -> None:
-    """Build the images; --reproduce builds twice from nothing and compares, --sizes weighs."""
+    """Build the images and weigh them; --reproduce builds twice from nothing and compares."""
     run = (bootstrap("python"), "-m", "paperlora.environment.image", *session.posargs)
     call(*run, PYTHONPATH=str(ROOT / "src"))
