@@ -76,3 +76,12 @@ def test_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             line for line in host.room([tmp_path / "not/yet", tmp_path]) if line.subject == "disk"
         ]
         assert [line.state for line in lines] == [state]
+
+
+def test_shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for free, state in ((64_000_000, GOOD), (1_000_000, FINDING)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: Usage(10**8, 0, free))
+        line = host.shared_memory(tmp_path)
+        assert line.state == state
+    assert "--shm-size" in line.remedy
+    assert host.shared_memory(tmp_path / "none").seen.startswith("0")

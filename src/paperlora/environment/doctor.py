@@ -64,6 +64,7 @@ def run(
         *diagnosis.gpus(said),
         *([host.compiler()] if said.devices else []),
         *host.room(places),
+        host.shared_memory(),
         host.token(),
     ]
     table = diagnosis.fitting(fits, said.devices)

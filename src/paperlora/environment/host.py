@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _LITTLE_DISK = 2_000_000_000
 """Bytes under which checkpoints, an adapter and a report may not fit beside each other."""
 
+_LITTLE_SHARED = 16_000_000
+"""Bytes of /dev/shm under which locks between processes and pinned memory may be refused."""
+
 
 def c_library(platform: str, seen: str | None = None) -> Line:
     """Return whether the C library is as new as the wheels of ``platform`` ask (PEP 600).
@@ -64,6 +67,15 @@ def room(places: Iterable[Path]) -> Iterator[Line]:
         yield Line(
             subject="disk", state=state, seen=f"{human(left)} free at {there}", remedy=remedy
         )
+
+
+def shared_memory(place: Path = Path("/dev/shm")) -> Line:  # noqa: S108 - where the kernel has it
+    """Return whether there is shared memory, of which a container gets 64 MB unless told otherwise."""
+    free = shutil.disk_usage(place).free if os.access(place, os.W_OK) else 0
+    state, remedy = GOOD, ""
+    if free < _LITTLE_SHARED:
+        state, remedy = FINDING, "give the container more: docker run --shm-size 64m"
+    return Line(subject="shared memory", state=state, seen=f"{human(free)} free", remedy=remedy)
 
 
 def token() -> Line:
