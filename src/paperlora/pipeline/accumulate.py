@@ -153,11 +153,16 @@ def make(
     Raises ``InputError`` when the configuration asks for what cannot be had.
     """
     wanted = config.memory.step
+    if loaded.gemma3n and config.adapter.dropout and wanted in {"fused", "plain"}:
+        raise InputError(
+            f"memory.step is {wanted}, which has no adapter.dropout ({config.adapter.dropout})",
+            remedy="set adapter.dropout=0, or memory.step=stock",
+        )
     if not loaded.gemma3n or config.adapter.dropout or wanted == "stock":
         if loaded.gemma3n and wanted != "stock":
             print(
                 f"adapter.dropout is {config.adapter.dropout}: training with the stock step, which "
-                "takes several times the memory and the time; adapter.dropout=0 avoids that",
+                "on a GPU takes several times the memory and the time; adapter.dropout=0 avoids that",
                 file=sys.stderr,
             )
         return Stock(tuned=tuned, device=loaded.device)
@@ -191,9 +196,7 @@ def _operations(wanted: str, loaded: Loaded) -> tuple[Any, str]:
         if wanted != "plain" and obstacle is None:
             return fused, "fused"
     if wanted == "fused":
-        raise InputError(
-            f"memory.step is fused, and {obstacle}", remedy="install it, or set memory.step=auto"
-        )
+        raise InputError(f"memory.step is fused, and {obstacle}", remedy="set memory.step=auto")
     if loaded.device.type == "cuda" and wanted == "auto":
         print(
             f"{obstacle}: training without fused kernels, about four times slower", file=sys.stderr
