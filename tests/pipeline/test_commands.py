@@ -151,3 +151,14 @@ def test_the_device_is_part_of_what_a_result_depends_on(papers, tmp_path):
 
 def test_a_models_key_holds_what_decides_its_bytes_only():
     assert set(weights.pin("smollm2-135m-instruct")) == {"id", "kind", "sha256"}
+
+
+def test_a_model_that_is_none_leaves_the_run_as_it_was(papers, tmp_path):
+    folder, calls = papers
+    run = tmp_path / "run"
+    commands.execute(job(folder, run), ["dataset"])
+    stored = (run / "config.toml").read_text()
+    with pytest.raises(InputError, match="no model"):
+        commands.execute(job(folder, run, "model.id='/nonexistent'"), ["train"])
+    assert (run / "config.toml").read_text() == stored
+    assert len(calls) == 1

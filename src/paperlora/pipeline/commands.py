@@ -72,6 +72,7 @@ def execute(job: Job, names: Sequence[str]) -> None:
     last = max(CHAIN.index(name) for name in names)
     # The report is what an evaluation is for.
     last = CHAIN.index("report") if CHAIN[last] == "eval" else last
+    weights.check_named(job.config.model.id)  # before the run stores it, or spends time on papers
     with opened(job):
         for name in CHAIN[: last + 1]:
             _COMMANDS[name](job)

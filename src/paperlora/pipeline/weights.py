@@ -48,17 +48,26 @@ def identity(model: str) -> dict[str, Any]:
 
     Raises ``InputError`` when ``model`` is neither a known name nor a directory.
     """
-    known: dict[str, Any] = read_json(MODELS)
+    known = check_named(model)
     if model in known:
         return {"id": model, **known[model]}
     directory = Path(model)
-    if (directory / "config.json").is_file():
-        files = {p.name: sha256_file(p) for p in sorted(directory.iterdir()) if p.is_file()}
-        return {"id": directory.resolve().name, "kind": "directory", "sha256": sha256_json(files)}
-    raise InputError(
-        f"no model {model!r}",
-        remedy=f"name one of {', '.join(sorted(known))}, or a directory with a config.json",
-    )
+    files = {p.name: sha256_file(p) for p in sorted(directory.iterdir()) if p.is_file()}
+    return {"id": directory.resolve().name, "kind": "directory", "sha256": sha256_json(files)}
+
+
+def check_named(model: str) -> dict[str, Any]:
+    """Return the list of models, reading none of their files.
+
+    Raises ``InputError`` when ``model`` is neither a known name nor a directory.
+    """
+    known: dict[str, Any] = read_json(MODELS)
+    if model not in known and not (Path(model) / "config.json").is_file():
+        raise InputError(
+            f"no model {model!r}",
+            remedy=f"name one of {', '.join(sorted(known))}, or a directory with a config.json",
+        )
+    return known
 
 
 def pin(model: str) -> dict[str, Any]:
