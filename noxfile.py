@@ -166,7 +166,7 @@ def bench(session: nox.Session) -> None:
     """Measure: `-- NAME` runs tests/bench/NAME.py (install: beside pip, from wheels on disk)."""
     environment("--unless-stamped")
     name, *arguments = session.posargs or ["install"]
-    path = f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"
+    path = os.pathsep.join((str(ROOT / "src"), str(ROOT / "tests/support")))
     script = ROOT / f"tests/bench/{name}.py"
     call(PYTHON, script, *arguments, PYTHONPATH=path, PAPERLORA_TOOLS=bootstrap("tools"))
 
@@ -199,5 +199,5 @@ def lint(_session: nox.Session) -> None:
 @nox.session
 def image(session: nox.Session) -> None:
     """Build the images and weigh them; --reproduce builds twice from nothing and compares."""
-    run = (bootstrap("python"), "-m", "paperlora.environment.image", *session.posargs)
+    run = (bootstrap("python"), "-m", "paperlora.environment.image.build", *session.posargs)
     call(*run, PYTHONPATH=str(ROOT / "src"))

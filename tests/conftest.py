@@ -44,7 +44,7 @@ def _models_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> object:
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory with documents and dataset, for copying."""
-    from paperlora.pipeline import dataset
+    from paperlora.pipeline.dataset import dataset
 
     run = tmp_path_factory.mktemp("prepared") / "run"
     write_jsonl(run / "documents.jsonl", [document(f"paper-{n}") for n in range(6)])
@@ -62,7 +62,7 @@ def fresh_run(prepared: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that the tiny model was trained in; only to be read."""
-    from paperlora.pipeline import train
+    from paperlora.pipeline.train import train
 
     run = Path(shutil.copytree(prepared, tmp_path_factory.mktemp("trained") / "run"))
     train.train(run, tiny_config(), inputs="x", device="cpu")

@@ -8,10 +8,11 @@ import time
 import pytest
 
 from paperlora import __main__ as cli
-from paperlora.environment import record, verify
+from paperlora.environment.core import verify
+from paperlora.environment.host import record
 from paperlora.errors import EnvironmentNotVerifiedError, InputError
 from paperlora.files import ROOT, read_json
-from paperlora.pipeline.commands import CHAIN
+from paperlora.pipeline.chain import CHAIN
 
 
 @pytest.fixture
@@ -96,21 +97,21 @@ def test_an_environment_that_differs_stops_the_pipeline_unless_told_otherwise(
 
 
 def test_a_full_disk_is_one_line(verified, monkeypatch, capsys, tmp_path):
-    from paperlora.pipeline import commands
+    from paperlora.pipeline import chain
 
     def full(*_):
         raise OSError(28, "No space left on device", "documents.jsonl")
 
-    monkeypatch.setattr(commands, "execute", full)
+    monkeypatch.setattr(chain, "execute", full)
     code, _, err = run(capsys, "parse", "--run", str(tmp_path / "a" / "run"))
     assert code == 5
     assert "No space left on device: documents.jsonl" in err
 
 
 def test_a_fault_of_its_own_is_said_to_be_one(verified, monkeypatch, capsys):
-    from paperlora.pipeline import commands
+    from paperlora.pipeline import chain
 
-    monkeypatch.setattr(commands, "execute", lambda *_: 1 / 0)
+    monkeypatch.setattr(chain, "execute", lambda *_: 1 / 0)
     code, _, err = run(capsys, "parse")
     assert code == 70
     assert "ZeroDivisionError" in err
@@ -128,15 +129,15 @@ def test_paths_are_relative_to_where_the_user_stood(verified, monkeypatch, capsy
 
 
 def test_a_named_run_goes_on_as_it_began(verified, monkeypatch, tmp_path, capsys):
-    from paperlora.pipeline import commands
+    from paperlora.pipeline import chain
 
     seen = []
 
     def note(job, names):
-        with commands.opened(job):
+        with chain.opened(job):
             seen.append((job.config, job.forced))
 
-    monkeypatch.setattr(commands, "execute", note)
+    monkeypatch.setattr(chain, "execute", note)
     where = ["--run", f"{tmp_path}/run"]
     run(capsys, "parse", *where, "--config", "tiny", "--set", "train.seed=5", "--papers", tmp_path)
     run(capsys, "parse", "dataset", *where, "--force")
@@ -159,24 +160,24 @@ def test_a_named_run_goes_on_as_it_began(verified, monkeypatch, tmp_path, capsys
     ],
 )
 def test_a_library_s_error_has_a_remedy(error, code, says, verified, monkeypatch, capsys):
-    from paperlora.pipeline import commands
+    from paperlora.pipeline import chain
 
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(commands, "execute", fail)
+    monkeypatch.setattr(chain, "execute", fail)
     got, _, err = run(capsys, "parse")
     assert got == code
     assert says in err
 
 
 def test_what_a_file_is_named_cannot_write_to_the_terminal(verified, monkeypatch, capsys):
-    from paperlora.pipeline import commands
+    from paperlora.pipeline import chain
 
     def fail(*_):
         raise InputError("a\x1b[2Jb\nc")
 
-    monkeypatch.setattr(commands, "execute", fail)
+    monkeypatch.setattr(chain, "execute", fail)
     _, _, err = run(capsys, "parse")
     assert err == "paperlora: a [2Jb c\n"
 

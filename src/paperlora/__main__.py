@@ -21,12 +21,12 @@ from paperlora.errors import (
     PaperloraError,
 )
 from paperlora.files import ROOT
-from paperlora.pipeline.commands import CHAIN
+from paperlora.pipeline.chain import CHAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from paperlora.pipeline import plan
+    from paperlora.pipeline.train import plan
 
 INTERNAL = 70
 _EPILOG = """\
@@ -177,7 +177,8 @@ def _environment(arguments: argparse.Namespace) -> dict[str, Any]:
 
     Raises ``EnvironmentNotVerifiedError`` when it differs and ``--unverified`` was not given.
     """
-    from paperlora.environment import record, verify  # noqa: PLC0415
+    from paperlora.environment.core import verify  # noqa: PLC0415
+    from paperlora.environment.host import record  # noqa: PLC0415
 
     target = verify.own_target()
     if not getattr(arguments, "unverified", False):
@@ -187,7 +188,7 @@ def _environment(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _chain(arguments: argparse.Namespace) -> None:
     environment = _environment(arguments)
-    from paperlora.pipeline import commands, config  # noqa: PLC0415
+    from paperlora.pipeline import chain, config  # noqa: PLC0415
 
     name = arguments.config or "demo"
     run = Path(name).stem
@@ -201,14 +202,14 @@ def _chain(arguments: argparse.Namespace) -> None:
     if arguments.papers:
         settings = config.with_papers(settings, arguments.papers.resolve())
     names = [arguments.command, *arguments.more]
-    job = commands.Job(
+    job = chain.Job(
         run=run_folder,
         config=settings,
         environment=environment,
         device=arguments.device,
         forced=frozenset(names if arguments.force else ()),
     )
-    commands.execute(job, names)
+    chain.execute(job, names)
     _print_results(job.run, names)
 
 
@@ -241,7 +242,8 @@ def _two(value: float | None) -> str:
 
 def _infer(arguments: argparse.Namespace) -> None:
     _environment(arguments)
-    from paperlora.pipeline import config, infer  # noqa: PLC0415
+    from paperlora.pipeline import config  # noqa: PLC0415
+    from paperlora.pipeline.evaluate import infer  # noqa: PLC0415
 
     run = _run_folder(arguments.run or "demo")
     stored = run / "config.toml"
@@ -260,20 +262,20 @@ def _infer(arguments: argparse.Namespace) -> None:
 
 def _fetch(arguments: argparse.Namespace) -> None:
     _environment(arguments)
-    from paperlora.pipeline import fetch  # noqa: PLC0415
+    from paperlora.pipeline.fetch import fetch  # noqa: PLC0415
 
     fetch.run(arguments.papers_list, arguments.to, record=arguments.record)
 
 
 def _papers(_: argparse.Namespace) -> None:
-    from paperlora.pipeline import commands, config, typeset  # noqa: PLC0415
+    from paperlora.pipeline import chain, config, typeset  # noqa: PLC0415
 
-    for paper in typeset.typeset(config.SHIPPED_PAPERS, commands.PAPERS_LIST):
+    for paper in typeset.typeset(config.SHIPPED_PAPERS, chain.PAPERS_LIST):
         print(f"{paper.sha256}  {paper.file}")
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from paperlora.pipeline import compare  # noqa: PLC0415
+    from paperlora.pipeline.report import compare  # noqa: PLC0415
 
     left, right = (_run_folder(name) for name in arguments.runs)
     if lines := compare.differences(left, right):
@@ -283,7 +285,7 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 
 def _fits() -> list[plan.Fit]:
-    from paperlora.pipeline import plan  # noqa: PLC0415
+    from paperlora.pipeline.train import plan  # noqa: PLC0415
 
     return plan.fits()
 

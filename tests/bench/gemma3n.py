@@ -28,9 +28,11 @@ import e4b
 import torch
 from peft import LoraConfig, get_peft_model
 
-from paperlora.pipeline import model, plan
-from paperlora.pipeline.gemma3n import fused, load, packing, plain, products, runner, step
-from paperlora.pipeline.model import Encoded
+from paperlora.pipeline.model import adapter, encoding, load
+from paperlora.pipeline.model.encoding import Encoded
+from paperlora.pipeline.model.gemma3n import fused, packing, plain, products, runner, step
+from paperlora.pipeline.model.gemma3n import load as load_gemma3n
+from paperlora.pipeline.train import plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +57,7 @@ VARIANTS = {
 def tune(base: Any) -> Any:
     """Wrap the model in an adapter that is not at its start, where half of the gradients are nought."""
     torch.manual_seed(0)
-    names = model.targets(base, PROJECTIONS)
+    names = adapter.targets(base, PROJECTIONS)
     tuned = get_peft_model(
         base, LoraConfig(r=RANK, lora_alpha=2 * RANK, lora_dropout=0.0, target_modules=names)
     )
@@ -201,7 +203,7 @@ def agreement(base: Any, tuned: Any, folder: Path) -> dict[str, Any]:
         wrapped.train()
         total = 0.0
         for one in found:
-            loss = model.answer_loss(wrapped, one, GPU)
+            loss = encoding.answer_loss(wrapped, one, GPU)
             (loss / tokens).backward()
             total += loss.item()
         grads = {
@@ -222,7 +224,7 @@ def agreement(base: Any, tuned: Any, folder: Path) -> dict[str, Any]:
             total = float(sum(run.train(row, 1 / tokens) for row in rows))
         return total / tokens, {name: p.grad.clone() for name, p in trainable.items()}
 
-    exact = load.load(folder, device=GPU, dtype=torch.float32)
+    exact = load_gemma3n.load(folder, device=GPU, dtype=torch.float32)
     wrapped = tune(exact)
     with torch.no_grad():
         for name, parameter in wrapped.named_parameters():
@@ -277,9 +279,9 @@ def measure(folder: Path, lengths: list[int]) -> dict[str, Any]:
         print(f"making the checkpoint in {folder}: 14 GB", file=sys.stderr)
         e4b.write(folder)
     clean()
-    model.prepare(0)
+    load.prepare(0)
     began = time.perf_counter()
-    base = load.load(folder, device=GPU, dtype=torch.bfloat16)
+    base = load_gemma3n.load(folder, device=GPU, dtype=torch.bfloat16)
     torch.cuda.synchronize()
     result: dict[str, Any] = {
         "gpu": torch.cuda.get_device_name(),

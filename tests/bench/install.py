@@ -16,8 +16,8 @@ import sys
 import time
 from pathlib import Path
 
-from paperlora.environment import lock as locks
-from paperlora.environment import resolve
+from paperlora.environment.core import lock as locks
+from paperlora.environment.locks import resolve
 from paperlora.files import ROOT
 
 # Written by the installer about itself, or naming the environment's own path.

@@ -24,7 +24,10 @@ import e4b
 import torch
 
 from paperlora.files import read_json
-from paperlora.pipeline import config, evaluate, memory, tiny, train
+from paperlora.pipeline import config
+from paperlora.pipeline.evaluate import evaluate
+from paperlora.pipeline.model import tiny
+from paperlora.pipeline.train import memory, train
 
 
 def held() -> str:

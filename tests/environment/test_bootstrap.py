@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
-from conftest import PYTHON, write_wheel
+from checkout import PYTHON, write_wheel
 
-from paperlora.environment import target as targets
+from paperlora.environment.core import target as targets
 from paperlora.files import ROOT
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import PYTHON, RUNTIME, STAGES, TARGETS, machine, record_line, write_lock
+from checkout import PYTHON, RUNTIME, STAGES, TARGETS, machine, record_line, write_lock
 
 from paperlora.files import ROOT
 

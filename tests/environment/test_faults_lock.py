@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import PYTHON, write_lock, write_wheel
+from checkout import PYTHON, write_lock, write_wheel
 
-from paperlora.environment import check, order
-from paperlora.environment import lock as locks
+from paperlora.environment.core import lock as locks
+from paperlora.environment.locks import check, order
 from paperlora.errors import FindingsError
 from paperlora.files import ROOT, sha256_file
 

@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import PYTHON, write_wheel
+from checkout import PYTHON, write_wheel
 
-from paperlora.environment import lock as locks
-from paperlora.environment import target as targets
+from paperlora.environment.core import lock as locks
+from paperlora.environment.core import target as targets
 from paperlora.files import ROOT
 
 UV = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.defpath]))

@@ -10,9 +10,10 @@ import torch
 from made_up import tiny_config
 from tiny_step import examples, furthest
 
-from paperlora.pipeline import checkpoint, model, train, weights
-from paperlora.pipeline.gemma3n import fused, packing, plain, step
-from paperlora.pipeline.gemma3n.runner import Runner
+from paperlora.pipeline.model import adapter, load, store
+from paperlora.pipeline.model.gemma3n import fused, packing, plain, step
+from paperlora.pipeline.model.gemma3n.runner import Runner
+from paperlora.pipeline.train import checkpoint, train
 
 pytestmark = pytest.mark.gpu
 GPU = torch.device("cuda")
@@ -27,10 +28,10 @@ def _a_gpu():
 
 def tuned(dtype):
     config = tiny_config(f"model.compute_dtype={dtype}")
-    model.prepare(0)
-    base = model.load(weights.obtain("tiny-gemma-3n"), config.model, GPU)
+    load.prepare(0)
+    base = load.load(store.obtain("tiny-gemma-3n"), config.model, GPU)
     torch.manual_seed(0)
-    wrapped = model.add_adapter(base, config.adapter, config.train)
+    wrapped = adapter.add_adapter(base, config.adapter, config.train)
     for name, parameter in checkpoint.trainable(wrapped).items():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.02)

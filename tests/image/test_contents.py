@@ -7,8 +7,8 @@ import json
 import pytest
 from engine import about, inside, shell
 
-from paperlora.environment import lock as locks
-from paperlora.environment import target as targets
+from paperlora.environment.core import lock as locks
+from paperlora.environment.core import target as targets
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(900)]
 BOTH = pytest.mark.parametrize("variant", ["tools", "cuda"])
@@ -86,7 +86,7 @@ def test_declared_files_are_gone() -> None:
 def test_every_probe_works_after_the_removals() -> None:
     for stage in targets.stages():
         options = ("-w", "/opt/paperlora", "--entrypoint", "python")
-        inside("-m", "paperlora.environment.install", "probe", stage.name, options=options)
+        inside("-m", "paperlora.environment.core.install", "probe", stage.name, options=options)
 
 
 def test_bitsandbytes_picks_the_library_of_torch_s_cuda() -> None:

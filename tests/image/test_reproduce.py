@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from paperlora.environment import image
+from paperlora.environment.image import build
 from paperlora.errors import FindingsError
 from paperlora.files import ROOT
 
@@ -23,4 +23,4 @@ def test_one_byte_is_found_and_named(tmp_path: Path) -> None:
     with (tmp_path / "src/paperlora/pipeline/wording.py").open("a", encoding="utf-8") as file:
         file.write("\n")
     with pytest.raises(FindingsError, match=r"COPY / /opt.*paperlora/pipeline/wording\.py"):
-        image.reproduce("tools", other=tmp_path)
+        build.reproduce("tools", other=tmp_path)

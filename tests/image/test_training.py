@@ -39,10 +39,10 @@ def runs() -> Iterator[str]:
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A volume with the demo's model, fetched by hash here."""
-    from paperlora.pipeline import weights
+    from paperlora.pipeline.model import store
 
     monkeypatch.setenv("PAPERLORA_MODELS", str(tmp_path))
-    weights.obtain("smollm2-135m-instruct")
+    store.obtain("smollm2-135m-instruct")
     for path in (tmp_path, *tmp_path.rglob("*")):
         path.unlink() if path.suffix == ".lock" else path.chmod(0o777 if path.is_dir() else 0o644)
     with volume() as name:

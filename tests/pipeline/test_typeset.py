@@ -5,10 +5,11 @@ from PyPDF2 import PdfReader
 
 from paperlora.errors import DataError, InputError
 from paperlora.files import ROOT, sha256_file
-from paperlora.pipeline import config, papers, typeset
-from paperlora.pipeline.commands import PAPERS_LIST
+from paperlora.pipeline import config, typeset
+from paperlora.pipeline.chain import PAPERS_LIST
+from paperlora.pipeline.fetch import paper_list
 
-SHIPPED = papers.read(PAPERS_LIST)
+SHIPPED = paper_list.read(PAPERS_LIST)
 
 
 def test_three_papers_ship_in_each_field():

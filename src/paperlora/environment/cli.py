@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-    from paperlora.environment.diagnosis import Fit
+    from paperlora.environment.host.diagnosis import Fit
 
 
 def add(command: Callable[..., argparse.ArgumentParser], fits: Callable[[], Sequence[Fit]]) -> None:
@@ -65,27 +65,29 @@ def add(command: Callable[..., argparse.ArgumentParser], fits: Callable[[], Sequ
 
 
 def _verify(arguments: argparse.Namespace) -> None:
-    from paperlora.environment import verify  # noqa: PLC0415
+    from paperlora.environment.core import verify  # noqa: PLC0415
 
     target = arguments.target or verify.own_target()
     verify.run(target, files=arguments.files, as_json=arguments.json)
 
 
 def _doctor(arguments: argparse.Namespace, fits: Sequence[Fit]) -> None:
-    from paperlora.environment import doctor, verify  # noqa: PLC0415
+    from paperlora.environment.core import verify  # noqa: PLC0415
+    from paperlora.environment.host import doctor  # noqa: PLC0415
 
     target = arguments.target or verify.own_target()
     doctor.run(target, fits=fits, as_json=arguments.json)
 
 
 def _sbom(arguments: argparse.Namespace) -> None:
-    from paperlora.environment import sbom, verify  # noqa: PLC0415
+    from paperlora.environment.core import verify  # noqa: PLC0415
+    from paperlora.environment.locks import sbom  # noqa: PLC0415
 
     sbom.run(arguments.target or verify.own_target())
 
 
 def _parity(arguments: argparse.Namespace) -> None:
-    from paperlora.environment import parity  # noqa: PLC0415
+    from paperlora.environment.colab import parity  # noqa: PLC0415
 
     parity.run(
         arguments.target,
@@ -98,31 +100,31 @@ def _parity(arguments: argparse.Namespace) -> None:
 
 
 def _drift(arguments: argparse.Namespace) -> None:
-    from paperlora.environment import drift  # noqa: PLC0415
+    from paperlora.environment.colab import drift  # noqa: PLC0415
 
     drift.run(arguments.target, arguments.freeze, as_json=arguments.json)
 
 
 def _check(_: argparse.Namespace) -> None:
-    from paperlora.environment import check  # noqa: PLC0415
+    from paperlora.environment.locks import check  # noqa: PLC0415
 
     check.run()
 
 
 def _order(arguments: argparse.Namespace) -> None:
-    from paperlora.environment import order  # noqa: PLC0415
+    from paperlora.environment.locks import order  # noqa: PLC0415
 
     keep = arguments.keep and arguments.keep.absolute()
     order.run(arguments.target, python=arguments.python, keep=keep, trains=arguments.train)
 
 
 def _update(arguments: argparse.Namespace) -> None:
-    from paperlora.environment import update  # noqa: PLC0415
+    from paperlora.environment.locks import update  # noqa: PLC0415
 
     update.run(cutoff=arguments.cutoff, name=arguments.runtime, freeze=arguments.freeze)
 
 
 def _lock(arguments: argparse.Namespace) -> None:
-    from paperlora.environment import resolve  # noqa: PLC0415
+    from paperlora.environment.locks import resolve  # noqa: PLC0415
 
     resolve.run(*arguments.target)

@@ -1,4 +1,9 @@
-"""From papers to a tuned adapter and a report: one module per command."""
+"""From papers to a tuned adapter and a report: one folder for each part of the way.
+
+``cli`` has the commands, ``chain`` runs those that build on one another, ``freshness`` says what is
+done already, ``config`` is what a user can set. The folders in their order: ``fetch``, ``parse``,
+``dataset``, (``model``), ``train``, ``evaluate``, ``report``. None imports one that comes after it.
+"""
 
 import logging
 

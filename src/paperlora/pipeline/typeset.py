@@ -15,14 +15,14 @@ from pathlib import Path
 from paperlora import process
 from paperlora.errors import DataError, InputError
 from paperlora.files import atomic, sha256_file
-from paperlora.pipeline import papers
+from paperlora.pipeline.fetch import paper_list
 
 EPOCH = "1735689600"  # 2025-01-01; any fixed moment serves
 SOURCE_KEY = "SourceSHA256"
 _TIMEOUT = 120
 
 
-def typeset(folder: Path, listing: Path) -> list[papers.Paper]:
+def typeset(folder: Path, listing: Path) -> list[paper_list.Paper]:
     """Make a PDF of every ``.tex`` file of ``folder`` and write the list of papers to ``listing``.
 
     Raises ``InputError`` without pdfTeX, ``DataError`` for a source that TeX refuses.
@@ -34,11 +34,11 @@ def typeset(folder: Path, listing: Path) -> list[papers.Paper]:
             remedy="install texlive-latex-extra, texlive-science, lmodern and cm-super",
         )
     made = [_paper(compiler, source) for source in sorted(folder.glob("*.tex"))]
-    papers.write(listing, made)
+    paper_list.write(listing, made)
     return made
 
 
-def _paper(compiler: str, source: Path) -> papers.Paper:
+def _paper(compiler: str, source: Path) -> paper_list.Paper:
     text = source.read_text(encoding="utf-8")
     pdf = source.with_suffix(".pdf")
     with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +69,7 @@ def _paper(compiler: str, source: Path) -> papers.Paper:
         with atomic(pdf) as file:
             file.write((Path(folder) / pdf.name).read_bytes())
     print(f"typeset {pdf.name}", file=sys.stderr)
-    return papers.Paper(
+    return paper_list.Paper(
         name=source.stem,
         title=_title(source, text),
         field=_found(r"^% field: (\w+)", text, source, "line `% field: …`"),

@@ -1,0 +1,188 @@
+"""The questions that ``env/install.sh`` asks, answered by the interpreter of the new environment.
+
+``python -m paperlora.environment.core.install QUESTION …``: standard library only, since the first
+questions come before anything is installed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paperlora.environment.core import installed, removals, verify
+from paperlora.environment.core import lock as locks
+from paperlora.environment.core import target as targets
+from paperlora.environment.core.terminal import human
+from paperlora.errors import (
+    INTERRUPTED,
+    EnvironmentNotVerifiedError,
+    FindingsError,
+    InputError,
+    PaperloraError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paperlora.environment.core.lock import Lock
+
+REPAIRABLE, LOCK_AT_FAULT = 1, 3
+
+
+def sizes(lock: Lock, held: dict[str, str], through: str | None = None) -> tuple[int, int]:
+    """Return bytes to download and bytes on disk for what ``held`` (name → version) lacks.
+
+    Both are estimates: of each package the largest permitted wheel counts; the disk space of all
+    packages was measured and is shared out by download.
+    """
+    wanted = lock.stages[: lock.stages.index(through) + 1] if through else lock.stages
+    total = download = 0
+    for part in lock.slices:
+        for package in part.packages:
+            size = max(wheel.size for wheel in package.wheels)
+            total += size
+            if part.stage in wanted and held.get(package.name) != package.version:
+                download += size
+    return download, lock.installed_bytes * download // total
+
+
+def plan(target: str, through: str, space: str, cache: str) -> int:
+    """Say what is about to be downloaded and stored.
+
+    Raises ``InputError`` when a disk is too full, unless ``space`` is ``trust``.
+    """
+    held = {one.name: one.version for one in installed.distributions()}
+    download, disk = sizes(locks.load(target), held, through or None)
+    if download == 0:
+        return 0
+    _say(
+        f"installing {target} into {sys.prefix}: {human(download)} to download (less what uv's "
+        f"cache has), {human(disk)} on disk"
+    )
+    for folder in (Path(sys.prefix), Path(cache)):
+        place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        free = shutil.disk_usage(place).free
+        if space != "trust" and free < disk:
+            raise InputError(
+                f"{place} has {human(free)} free, and {human(disk)} are needed",
+                remedy="make room, choose another disk with --prefix and UV_CACHE_DIR, or pass "
+                "--no-space-check if uv's cache already has the packages",
+            )
+    return 0
+
+
+def runtime(target: str) -> int:
+    """Return 0 when this interpreter is the Colab runtime that ``target`` is locked for.
+
+    Raises ``EnvironmentNotVerifiedError`` when it is not, with the target for the one that it is.
+    """
+    held = {one.name: one.version.partition("+")[0] for one in installed.distributions()}
+    wanted = targets.load(target).runtime
+    moved = _moved(locks.load(target).provided, held)
+    if not moved:
+        return 0
+    for name in targets.names():
+        other = targets.load(name)
+        if other.colab and name != target and not _moved(locks.load(name).provided, held):
+            raise EnvironmentNotVerifiedError(
+                f"this is Colab's runtime {other.runtime.name}, and {target} is locked for "
+                f"{wanted.name}",
+                remedy=f"use --target {name}, or pick {wanted.name} (Runtime, Change runtime type, "
+                "Runtime version)",
+            )
+    shown = [f"{n} {version} (found {held.get(n, 'none')})" for n, version in moved.items()]
+    raise EnvironmentNotVerifiedError(
+        f"this is not Colab's runtime {wanted.name}: it lacks {len(moved)} packages as that has "
+        f"them, such as {', '.join(shown[:3])}",
+        remedy=f"pick {wanted.name} (Runtime, Change runtime type, Runtime version); on a machine "
+        "of your own use --target cuda",
+    )
+
+
+def _moved(provided: dict[str, str], held: dict[str, str]) -> dict[str, str]:
+    return {n: v for n, v in provided.items() if held.get(n) != v.partition("+")[0]}
+
+
+def heal(target: str) -> int:
+    """Forget packages that are not whole, so that the next install puts them back; 1 if any.
+
+    Of a Colab runtime only what the target installs: the rest could not be put back.
+
+    An installer that was killed leaves files out, and later takes the package for installed.
+    """
+    found = 0
+    ours = {one.name for part in locks.load(target).slices for one in part.packages}
+    colab = targets.load(target).colab
+    slimmed = removals.declared(Path(sys.prefix)).removed
+    for one in installed.distributions():
+        if colab and one.name not in ours:
+            continue
+        lost = [name for name in installed.missing_files(one) if name not in slimmed]
+        if lost:
+            _say(f"{one.name} {one.version} lacks {lost[0]}: installing it again")
+        elif not one.folder.name.endswith(f"-{one.version}.dist-info"):
+            _say(f"{one.folder.name} says that it is version {one.version}: installing it again")
+        else:
+            continue
+        shutil.rmtree(one.folder)
+        found = REPAIRABLE
+    return found
+
+
+def probe(stage: str) -> int:
+    """Run the probe of ``stage`` in this interpreter.
+
+    Raises ``FindingsError`` with what the probe raised.
+    """
+    (code,) = (one.probe for one in targets.stages() if one.name == stage)
+    try:
+        exec(compile(code, f"env/stages.toml, probe of {stage}", "exec"), {})  # noqa: S102 - ours
+    except Exception as error:
+        raise FindingsError(f"probe of {stage}: {type(error).__name__}: {error}") from error
+    return 0
+
+
+def check(target: str, through: str) -> int:
+    """Return 0 when verified, 1 when installing can repair it, 3 when the lock is at fault."""
+    wrong = verify.stale(target)
+    found = wrong or verify.findings(target, through=through or None)
+    for one in found:
+        _say(str(one))
+    return LOCK_AT_FAULT if wrong else REPAIRABLE if found else 0
+
+
+def surplus(target: str) -> int:
+    """Print the installed packages that the lock does not have, one a line."""
+    for name in verify.surplus(target):
+        print(name)
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def main(arguments: list[str]) -> int:
+    """Answer one question and return its exit code."""
+    question, *rest = arguments
+    questions: dict[str, Callable[..., int]] = {
+        "plan": plan,
+        "runtime": runtime,
+        "heal": heal,
+        "probe": probe,
+        "verify": check,
+        "surplus": surplus,
+    }
+    try:
+        return questions[question](*rest)
+    except PaperloraError as error:
+        _say(str(error))
+        return error.code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,178 @@
+"""Intact: compares every installed file with the RECORD that its wheel brought.
+
+RECORD (PyPA's "Recording installed projects") lists each file of a distribution with its hash and
+size. It vouches for the files, not for itself: whoever changes a file and its line alike is not
+caught. What an image build removed is no fault when it is declared; see ``removals``.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import os
+import re
+import stat
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paperlora.environment.core import installed, removals
+from paperlora.environment.core.finding import Finding
+from paperlora.files import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from paperlora.environment.core.installed import Distribution
+
+_HASHES = ("sha256", "sha384", "sha512")
+# An installer that hard-links from its cache shares the changed bytes with it.
+_CHANGED = "`{python} -m uv cache clean {name}` (uv's cache may share the change), then {again}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One line of a RECORD: ``path`` as it stands there, ``place`` the file on this machine."""
+
+    owner: str
+    path: str
+    place: str
+    hashed: str
+    size: str
+
+
+def claims(distribution: Distribution) -> list[Claim]:
+    """Return what the RECORD of a distribution lists.
+
+    Raises ``OSError`` when it cannot be read and ``ValueError`` when a line is none.
+    """
+    site = str(distribution.folder.parent)
+    listed = []
+    with (distribution.folder / "RECORD").open(encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.reader(file, strict=True), start=1):
+            if len(row) != 3 or not row[0]:
+                raise ValueError(f"line {number} has {len(row)} fields, not 3")
+            path, hashed, size = row
+            place = os.path.normpath(f"{site}/{path}")
+            claim = Claim(owner=distribution.name, path=path, place=place, hashed=hashed, size=size)
+            listed.append(claim)
+    if not listed:
+        raise ValueError("it is empty")
+    return listed
+
+
+def findings(
+    sites: Sequence[Path] | None = None,
+    *,
+    prefix: Path | None = None,
+    only: Collection[str] | None = None,
+    root: Path = ROOT,
+) -> list[Finding]:
+    """Return what is wrong with the files below ``sites`` (this interpreter's own by default).
+
+    Nothing may be missing, changed, a link, claimed twice, claimed outside ``prefix``, or claimed
+    by nobody; modules that Python compiled beside their source are let be. With ``only`` it is the
+    files of these packages, and what else lies there is not looked at.
+    """
+    prefix = prefix or Path(sys.prefix)
+    sites = installed.site_folders() if sites is None else sites
+    again = f"rm -r {prefix} and install again" if only is None else "start a fresh runtime"
+    found, listed = [], []
+    for distribution in installed.distributions(sites):
+        if only is not None and distribution.name not in only:
+            continue
+        try:
+            listed += claims(distribution)
+        except FileNotFoundError:
+            found.append(
+                Finding(subject=distribution.name, problem="RECORD is missing", remedy=again)
+            )
+        except (OSError, ValueError, csv.Error) as error:
+            problem = f"RECORD cannot be read ({error})"
+            found.append(Finding(subject=distribution.name, problem=problem, remedy=again))
+    allowed = removals.declared(prefix, root=root)
+    found += allowed.findings
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        problems = pool.map(lambda claim: _problem(claim, str(prefix), allowed.removed), listed)
+        for claim, problem in zip(listed, problems, strict=True):
+            if problem:
+                changed = "changed" in problem
+                clean = _CHANGED.format(python=sys.executable, name=claim.owner, again=again)
+                remedy = clean if changed else again
+                subject = f"{claim.owner}, {claim.path}"
+                found.append(Finding(subject=subject, problem=problem, remedy=remedy))
+    found += _twice(listed, again)
+    if only is None:
+        found += _unclaimed(sites, {claim.place for claim in listed}, again)
+    return sorted(found)
+
+
+def _problem(claim: Claim, prefix: str, removed: frozenset[str]) -> str:
+    """Return what is wrong with one file; nothing when it is as its wheel brought it."""
+    if not claim.place.startswith(prefix + os.sep):
+        return f"RECORD claims a file outside {prefix}"
+    try:
+        about = os.lstat(claim.place)
+    except OSError:
+        return "" if claim.path in removed else "the file is missing"
+    if not stat.S_ISREG(about.st_mode):
+        kind = "a symbolic link" if stat.S_ISLNK(about.st_mode) else "no regular file"
+        return f"{kind}, where the wheel has a file"
+    if not claim.hashed:
+        # RECORD cannot hold its own hash; a compiled module is made after the wheel.
+        bare = claim.path.endswith((".dist-info/RECORD", ".pyc"))
+        return "" if bare else "RECORD has no hash for it"
+    return _changed(claim, about.st_size)
+
+
+def _changed(claim: Claim, size: int) -> str:
+    name, _, digest = claim.hashed.partition("=")
+    if name not in _HASHES:
+        return f"RECORD has a {name} hash, not one of {', '.join(_HASHES)}"
+    if claim.size and claim.size != str(size):
+        return f"the file was changed: {size} bytes, RECORD says {claim.size}"
+    try:
+        with open(claim.place, "rb") as file:  # noqa: PTH123 - 20,000 files: a Path costs more
+            seen = hashlib.file_digest(file, name).digest()
+    except OSError as error:
+        return f"the file cannot be read ({error.strerror})"
+    same = base64.urlsafe_b64encode(seen).rstrip(b"=").decode() == digest.rstrip("=")
+    return "" if same else f"the file was changed: its {name} is not the one in RECORD"
+
+
+def _twice(listed: Iterable[Claim], again: str) -> Iterator[Finding]:
+    """Yield each file that two packages claim; sharing an empty one (NVIDIA's) harms nobody."""
+    owners: dict[str, list[str]] = {}
+    for claim in listed:
+        if claim.size != "0":
+            owners.setdefault(claim.place, []).append(claim.owner)
+    for place, names in owners.items():
+        if len(names) > 1:
+            problem = f"claimed more than once: by {' and '.join(names)}"
+            yield Finding(subject=place, problem=problem, remedy=again)
+
+
+def _unclaimed(sites: Iterable[Path], claimed: set[str], again: str) -> Iterator[Finding]:
+    """Yield each file and link of a site folder that no RECORD lists."""
+    waiting = [str(site) for site in sites]
+    while waiting:
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except OSError:
+            continue  # a folder of sys.path that is not there holds nothing
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            elif entry.path not in claimed and not _compiled(entry.path):
+                kind = "a symbolic link" if entry.is_symlink() else "a file"
+                problem = f"{kind} that no package claims"
+                yield Finding(subject=entry.path, problem=problem, remedy=again)
+
+
+def _compiled(path: str) -> bool:
+    """Say whether Python (or pytest, under a tag of its own) made this from a module that is there."""
+    module = re.fullmatch(r"(.+)/__pycache__/([^/.]+)\.[^/]+\.pyc", path)
+    return module is not None and Path(module[1], module[2] + ".py").is_file()

@@ -1,0 +1,69 @@
+"""Removals: what an image build took out of installed packages, and may.
+
+People declare in ``docker/removals.toml`` what may go and why: tables ``[[removal]]`` with a
+``pattern`` (``fnmatch``, over paths as RECORD has them, relative to site-packages; ``*`` crosses
+folders) and a ``why``. The build lists what it really removed in ``<prefix>/.removed.json``, an
+array of RECORD paths. Only what stands in both is missing by design.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from paperlora.environment.core.finding import Finding
+from paperlora.files import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIST = ".removed.json"
+DECLARATION = "docker/removals.toml"
+_REMEDY = "correct docker/removals.toml and build the image again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """RECORD paths that may be missing, and what is wrong with the list of them."""
+
+    removed: frozenset[str]
+    findings: tuple[Finding, ...]
+
+
+def patterns(*, root: Path = ROOT) -> list[str]:
+    """Return the declared patterns; none where nothing is declared.
+
+    Raises ``ValueError`` or ``KeyError`` when the declaration is damaged.
+    """
+    path = root / DECLARATION
+    if not path.exists():
+        return []
+    return [row["pattern"] for row in tomllib.loads(path.read_text(encoding="utf-8"))["removal"]]
+
+
+def declared(prefix: Path, *, root: Path = ROOT) -> Declared:
+    """Return what the build of ``prefix`` removed and was allowed to."""
+    if not (prefix / LIST).exists():
+        return Declared(removed=frozenset(), findings=())
+    reading = LIST
+    try:
+        listed = json.loads((prefix / LIST).read_text(encoding="utf-8"))
+        if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+            raise TypeError("not an array of paths")  # noqa: TRY301 - told with the others
+        reading = DECLARATION
+        allowed = patterns(root=root)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        wrong = Finding(subject=reading, problem=f"cannot be read ({error})", remedy=_REMEDY)
+        return Declared(removed=frozenset(), findings=(wrong,))
+    good = {one for one in listed if any(fnmatch.fnmatchcase(one, pattern) for pattern in allowed)}
+    problem = f"was removed, and {DECLARATION} does not declare that"
+    return Declared(
+        removed=frozenset(good),
+        findings=tuple(
+            Finding(subject=one, problem=problem, remedy=_REMEDY)
+            for one in sorted(set(listed) - good)
+        ),
+    )

@@ -1,0 +1,186 @@
+"""Verify: compares the interpreter that runs this with a target's lock, well within a second.
+
+Names, versions, Python and platform; that the lock is still the one that ``env/`` asks for; and on
+request every installed file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paperlora.environment.core import identity, installed, intact
+from paperlora.environment.core import lock as locks
+from paperlora.environment.core import target as targets
+from paperlora.environment.core.finding import Finding
+from paperlora.errors import EnvironmentNotVerifiedError
+from paperlora.files import ROOT, sha256_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from paperlora.environment.core.installed import Distribution
+    from paperlora.environment.core.lock import Lock
+
+INSTALL = "env/install.sh --target {target}"
+_MOST_TOLD = 20
+
+
+def own_target() -> str:
+    """Return the target that this interpreter is meant to be.
+
+    It is ``PAPERLORA_TARGET``, or what ``env/install.sh`` installed into it, or else ``cuda``.
+    """
+    stamp = Path(sys.prefix) / ".stages/target"
+    installed_target = stamp.read_text(encoding="utf-8").strip() if stamp.is_file() else ""
+    return os.environ.get("PAPERLORA_TARGET") or installed_target or "cuda"
+
+
+def stale(target: str, *, root: Path = ROOT) -> list[Finding]:
+    """Return how the lock of ``target`` differs from its inputs and from its own slices."""
+    lock = locks.load(target, root=root)
+    folder = root / "lockfiles" / target
+    found = []
+    if lock.input_digest != targets.load(target, root=root).input_digest:
+        found.append(
+            Finding(
+                subject=f"lock of {target}",
+                problem="stale: env/*.toml changed after it",
+                remedy="nox -s lock",
+            )
+        )
+    for part in lock.slices:
+        path = folder / part.file
+        if not path.exists() or sha256_file(path) != part.sha256:
+            state = "was changed by hand" if path.exists() else "is missing"
+            file = f"lockfiles/{target}/{part.file}"
+            found.append(
+                Finding(subject=file, problem=state, remedy="restore it or run nox -s lock")
+            )
+    return found
+
+
+def differences(
+    lock: Lock,
+    distributions: Sequence[Distribution],
+    *,
+    python: str,
+    machine: str,
+    through: str | None = None,
+) -> list[Finding]:
+    """Return each way in which ``distributions`` are not what ``lock`` says.
+
+    ``python`` is ``3.12``, ``machine`` is ``linux-x86_64``; ``through`` names the last stage
+    that has to be there (later ones may be).
+    """
+    remedy = INSTALL.format(target=lock.target)
+    system = "linux-" + lock.platform.split("-")[0]
+    if machine != system:
+        problem = f"locked for {system}, found {machine}"
+        return [Finding(subject="platform", problem=problem, remedy="use a machine of that kind")]
+    if python not in lock.python:
+        problem = f"locked for {' or '.join(reversed(lock.python))}, found {python}"
+        return [Finding(subject="python", problem=problem, remedy=f"{remedy} --python PATH")]
+    expected = lock.packages(python, through=through)
+    held: dict[str, list[str]] = {}
+    for distribution in distributions:
+        held.setdefault(distribution.name, []).append(distribution.version)
+    problems = {}
+    for name, (stage, package) in sorted(expected.items()):
+        versions = held.get(name, [])
+        if versions != [package.version]:
+            seen = " and ".join(version or "no metadata" for version in versions) or "nothing"
+            problems[name] = f"locked {package.version} (stage {stage}), found {seen}"
+    for name in sorted(held.keys() - lock.packages(python).keys() - lock.provided.keys()):
+        problems[name] = f"not in the lock, found {held[name][0]}"
+    return [
+        Finding(subject=name, problem=problem, remedy=remedy) for name, problem in problems.items()
+    ] + _moved(lock, held)
+
+
+def _moved(lock: Lock, held: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """Return what a Colab runtime should bring and does not; ``+cu128`` is no difference."""
+    remedy = f"pick Colab's runtime {lock.runtime} (Runtime, Change runtime type)"
+    found = []
+    for name, version in sorted(lock.provided.items()):
+        seen = held.get(name, [])
+        if [one.split("+")[0] for one in seen] != [version.split("+")[0]]:
+            problem = f"the runtime should have {version}, found {' and '.join(seen) or 'nothing'}"
+            found.append(Finding(subject=name, problem=problem, remedy=remedy))
+    return found
+
+
+def surplus(target: str, *, root: Path = ROOT) -> list[str]:
+    """Return the names of installed packages that no stage of the lock has."""
+    locked = locks.load(target, root=root).packages(python())
+    if targets.load(target, root=root).colab:
+        return []  # the rest of a Colab runtime is its own
+    return sorted({one.name for one in installed.distributions()} - locked.keys())
+
+
+def findings(target: str, *, through: str | None = None, root: Path = ROOT) -> list[Finding]:
+    """Return every difference between this interpreter and ``target``; empty when it is verified.
+
+    Raises ``InputError`` for an unknown target and ``EnvironmentNotVerifiedError`` when the lock
+    cannot be read.
+    """
+    colab = targets.load(target, root=root).colab
+    lock = locks.load(target, root=root)
+    ours = {*lock.packages(python()), *lock.provided}
+    # The rest of a Colab runtime is its own.
+    held = [one for one in installed.distributions() if not colab or one.name in ours]
+    machine = identity.machine()
+    return stale(target, root=root) + differences(
+        lock, held, python=python(), machine=machine, through=through
+    )
+
+
+def require(target: str, *, root: Path = ROOT) -> None:
+    """Raise ``EnvironmentNotVerifiedError``, naming each package, unless ``target`` is verified."""
+    _refuse(target, findings(target, root=root))
+
+
+def run(
+    target: str = "cuda", *, files: bool = False, as_json: bool = False, root: Path = ROOT
+) -> None:
+    """Print that this interpreter is verified, with ``files`` down to each installed file.
+
+    Raises ``EnvironmentNotVerifiedError`` naming each package or file that differs; ``as_json``
+    prints the findings for a program first.
+    """
+    found = findings(target, root=root)
+    if files:
+        ours = locks.load(target, root=root).packages(python()).keys()
+        colab = targets.load(target, root=root).colab
+        found += intact.findings(only=ours if colab else None, root=root)
+    who = identity.of(target, root=root)
+    fingerprint = identity.fingerprint(who)
+    if as_json:
+        about = {"target": target, "files": files, "verified": not found}
+        rows = [asdict(one) for one in found]
+        print(json.dumps({**about, "fingerprint": fingerprint, "findings": rows}, indent=1))
+    _refuse(target, found)
+    if not as_json:
+        what = f"{len(who['packages'])} packages{' and every file of theirs' if files else ''}"
+        print(f"verified: {target}, {what}, fingerprint {fingerprint[:12]}")
+
+
+def _refuse(target: str, found: Sequence[Finding]) -> None:
+    if found:
+        what = "; ".join(f"{one.subject}: {one.problem}" for one in found[:_MOST_TOLD])
+        if len(found) > _MOST_TOLD:
+            what += f"; and {len(found) - _MOST_TOLD} more (verify --json lists all)"
+        raise EnvironmentNotVerifiedError(
+            f"{sys.prefix} is not the environment locked for {target}: {what}",
+            remedy=", ".join(dict.fromkeys(one.remedy for one in found)),
+        )
+
+
+def python() -> str:
+    """Return the version of this interpreter as locks name it: ``3.12``."""
+    return ".".join(platform.python_version_tuple()[:2])

@@ -1,0 +1,79 @@
+"""The environment record: what the interpreter is, and what was observed beside it.
+
+A run stores it as ``environment.json``. The fingerprint is over identity only; what was observed
+(GPU, driver, host, time) is kept apart and never hashed.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from paperlora import process
+from paperlora.environment.core import identity, verify
+from paperlora.environment.core import lock as locks
+from paperlora.files import ROOT
+
+_GPU_SECONDS = 10
+
+
+def observed() -> dict[str, Any]:
+    """Return what is true of this machine now and never hashed: no host name, no user name."""
+    gpu, driver = _gpu()
+    release = {}
+    if Path("/etc/os-release").exists():
+        release = platform.freedesktop_os_release()
+    return {
+        "gpu": gpu,
+        "driver": driver,
+        "host": f"{release.get('PRETTY_NAME', platform.system())}, kernel {platform.release()}",
+        "cpu": _cpu(),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def make(target: str, *, root: Path = ROOT) -> dict[str, Any]:
+    """Return the record of this interpreter; that of an unverified environment says so.
+
+    Raises ``EnvironmentNotVerifiedError`` when the lock cannot be read.
+    """
+    findings = verify.findings(target, root=root)
+    who = identity.of(target, root=root)
+    return {
+        "target": target,
+        "fingerprint": identity.fingerprint(who),
+        "lock_digest": locks.load(target, root=root).digest,
+        "python": who["python"],
+        "platform": who["platform"],
+        "packages": {name: version for name, (version, _) in who["packages"].items()},
+        "findings": [str(one) for one in findings],
+        "verified": not findings,
+        "observed": observed(),
+    }
+
+
+def _gpu() -> tuple[str | None, str | None]:
+    """Ask the driver's own tool, so that torch need not be imported for a record."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None, None
+    query = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    done = process.run(query, timeout=_GPU_SECONDS)
+    rows = done.stdout.decode(errors="replace").splitlines()
+    if done.code != 0 or not rows or "," not in rows[0]:
+        return None, None
+    names = [row.rpartition(",")[0].strip() for row in rows]
+    return ", ".join(names), rows[0].rpartition(",")[2].strip()
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), ""
+    )

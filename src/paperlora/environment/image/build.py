@@ -1,0 +1,212 @@
+"""Images: builds the variants of ``docker/Dockerfile``, weighs them, and proves that they repeat.
+
+Needs a Docker Engine with BuildKit and its containerd image store. All that decides the bytes is in
+the checkout: times are those of the lock's cutoff, so that a commit alone changes no layer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+import uuid
+from datetime import datetime
+from pathlib import Path
+
+from paperlora.environment.core import lock as locks
+from paperlora.environment.core.terminal import columns
+from paperlora.environment.image import oci
+from paperlora.environment.image.oci import Image
+from paperlora.errors import FindingsError, InputError, PaperloraError
+from paperlora.files import ROOT
+
+VARIANTS = ("tools", "cuda")
+_PARTS = ("docker", "env", "lockfiles", "src")
+_FORM = "oci-mediatypes=true,compression=zstd,rewrite-timestamp=true"
+
+
+def settings(*, root: Path = ROOT) -> dict[str, str]:
+    """Return the variables of ``docker-bake.hcl`` that the checkout decides."""
+    lock = locks.load("cuda", root=root)
+    remote = _git(root, "remote", "get-url", "origin")
+    return {
+        "SOURCE_DATE_EPOCH": str(int(datetime.fromisoformat(lock.cutoff).timestamp())),
+        "LOCK_DIGEST": lock.digest,
+        "RUNTIME": lock.runtime,
+        "REVISION": _git(root, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"),
+        "SOURCE_URL": remote if remote.startswith("https://") and "@" not in remote else "",
+    }
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """Return what git says; nothing where it is missing, or this is no checkout of its."""
+    command = ["git", "-C", str(root), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def bake(variant: str, output: str, *options: str, source: Path = ROOT, downloads: str = "") -> str:
+    """Build ``variant`` of the checkout ``source`` and return the digest of its manifest.
+
+    ``output`` is an exporter as buildx writes it; ``downloads`` names a cache for packages other
+    than the usual one. Variables of ``docker-bake.hcl`` may come from the environment too
+    (``BASE_IMAGE``, ``NETWORK``). Where the machine names its certificate authorities with
+    ``SSL_CERT_FILE``, the build sees them as a secret. Raises ``InputError`` when no engine answers
+    and ``FindingsError`` when the build fails.
+    """
+    given = {**os.environ, **settings(), "CACHE_NAMESPACE": downloads}
+    authorities = os.environ.get("SSL_CERT_FILE")
+    if authorities:
+        options += ("--set", f"*.secrets=id=authorities,src={authorities}")
+    with tempfile.TemporaryDirectory() as scratch:
+        about = Path(scratch) / "metadata.json"
+        command = ["docker", "buildx", "bake", "--file", "docker/docker-bake.hcl"]
+        command += ["--allow", "network.host", "--allow", "fs=*", "--progress", "plain"]
+        command += ["--metadata-file", str(about), "--set", f"*.output={output}"]
+        code = _call([*command, *options, variant], cwd=source, env=given)
+        if code and _call(["docker", "buildx", "inspect"]):
+            raise InputError(
+                "no Docker Engine with buildx answers, see above",
+                remedy="install or start one, or point DOCKER_HOST at one",
+            )
+        if code:
+            raise FindingsError(f"the build of {variant} failed with {code}, see above")
+        metadata = json.loads(about.read_text(encoding="utf-8"))
+    return str(metadata[variant]["containerimage.digest"])
+
+
+def _call(command: list[str], *, cwd: Path = ROOT, env: dict[str, str] | None = None) -> int:
+    try:
+        return subprocess.run(command, cwd=cwd, env=env, stdout=2, check=False).returncode
+    except FileNotFoundError:
+        return 127
+
+
+def build(variant: str, name: str) -> Image:
+    """Build ``variant``, and give it to the engine as ``name``.
+
+    The engine's own exporter cannot rewrite times, so the image goes there from a folder that is
+    kept; layers that are in it already are not written again.
+    """
+    folder = ROOT / ".envs/images" / variant
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = bake(variant, f"type=oci,tar=false,dest={folder},{_FORM}")
+    image = Image(folder=folder, digest=digest)
+    oci.keep_only(image, f"docker.io/library/{name}")
+    with (
+        subprocess.Popen(["docker", "load", "--quiet"], stdin=subprocess.PIPE) as loader,
+        tarfile.open(fileobj=loader.stdin, mode="w|") as archive,
+    ):
+        for part in ("oci-layout", "index.json", "blobs"):
+            archive.add(folder / part, part)
+    if loader.returncode:
+        raise FindingsError(
+            f"the engine did not take {name}, see above",
+            remedy="turn on its containerd image store",
+        )
+    return image
+
+
+def weigh(variant: str, image: Image) -> None:
+    """Print the compressed size of each layer.
+
+    Raises ``FindingsError`` when all of them are larger than the declared budget.
+    """
+    rows = [(f"{one.size / 1e6:.2f} MB", one.made_by) for one in oci.layers(image)]
+    total = sum(one.size for one in oci.layers(image))
+    table = [("size", f"layer of {variant}"), *rows, (f"{total / 1e6:.2f} MB", "all")]
+    print("\n".join(columns(table, [""] * len(table))), file=sys.stderr)
+    budget = tomllib.loads((ROOT / "docker/budget.toml").read_text(encoding="utf-8"))[variant]
+    if total > budget:
+        raise FindingsError(
+            f"{variant} has {total / 1e6:.1f} MB, its budget is {budget / 1e6:.1f} MB",
+            remedy="remove something, or raise it in docker/budget.toml and say why",
+        )
+
+
+def reproduce(variant: str, *, other: Path = ROOT) -> str:
+    """Build ``variant`` twice from nothing, in different folders, and return the one digest.
+
+    Neither layers nor downloads come from a cache. ``other`` is the checkout of the second build.
+    Raises ``FindingsError`` that names the first difference.
+    """
+    images = []
+    (ROOT / ".envs").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="images-", dir=ROOT / ".envs") as scratch:
+        for name, checkout in (("one", ROOT), ("another/one", other)):
+            source = Path(scratch) / name
+            for part in _PARTS:
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(checkout / part, source / part, ignore=ignored)
+            folder = source / "image"
+            output = f"type=oci,tar=false,dest={folder},{_FORM}"
+            space = uuid.uuid4().hex
+            digest = bake(variant, output, "--no-cache", source=source, downloads=space)
+            images.append(Image(folder=folder, digest=digest))
+        if images[0].digest != images[1].digest:
+            raise FindingsError(
+                f"two builds of {variant} differ: {oci.first_difference(*images)}",
+                remedy="make that the same in every build",
+            )
+        return images[0].digest
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Build what is asked for and print a record of each image, one JSON object a line."""
+    if unknown := set(arguments.variants) - set(VARIANTS):
+        raise InputError(f"no variant {min(unknown)}", remedy=f"use {' or '.join(VARIANTS)}")
+    for variant in arguments.variants or VARIANTS:
+        name = f"{arguments.name}:{variant}"
+        image = None
+        if arguments.reproduce:
+            digest = reproduce(variant)
+        elif arguments.quick:
+            digest = bake(variant, f"type=docker,name={name},{_FORM.partition(',rewrite')[0]}")
+        elif arguments.push:
+            digest = bake(variant, f"type=image,name={name},push=true,{_FORM}")
+        else:
+            image = build(variant, name)
+            digest = image.digest
+        base = os.environ.get("BASE_IMAGE") or "as docker/Dockerfile pins it"
+        print(json.dumps({"variant": variant, "digest": digest, "base": base, **settings()}))
+        if image:
+            weigh(variant, image)
+        if arguments.expect not in {None, digest}:
+            raise FindingsError(
+                f"{variant} has digest {digest}, not {arguments.expect}",
+                remedy="check out the revision, and use the base, that the image's record names",
+            )
+
+
+def main(argv: list[str]) -> int:
+    """Run the session's command line and return its exit code."""
+    parser = argparse.ArgumentParser(prog="nox -s image --", description="Build the images.")
+    parser.add_argument("variants", nargs="*", help="tools, cuda (both)")
+    parser.add_argument("--name", default="paperlora", help="name before the tag (paperlora)")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="for development: times stay, so the digest is no release's",
+    )
+    parser.add_argument("--push", action="store_true", help="push it, keep nothing")
+    parser.add_argument("--reproduce", action="store_true", help="build twice from empty caches")
+    parser.add_argument("--expect", metavar="DIGEST", help="fail unless this is what comes out")
+    try:
+        run(parser.parse_args(argv))
+    except PaperloraError as error:
+        print(f"image: {error}", file=sys.stderr)
+        return error.code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,222 @@
+"""Metadata of packages: what each one requires, and whether that is met by what stands beside it.
+
+Requirements are PEP 508 strings, evaluated with ``packaging`` for the Python and platform of a
+target, not for those of the interpreter that asks.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from functools import cache
+from typing import TYPE_CHECKING, cast
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from paperlora.environment.core.installed import normalised
+from paperlora.errors import DataError, NetworkError
+
+if TYPE_CHECKING:
+    import http.client
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from _typeshed import WriteableBuffer
+
+_SECONDS = 60
+_BLOCK = 1 << 16
+# Seconds before asking again where no answer came at all.
+_WAITS = (1, 3)
+_PARTIAL = 206
+_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What a distribution says of itself: ``requires`` as PEP 508 strings, extras' markers included."""
+
+    name: str
+    version: str
+    requires: tuple[str, ...] = ()
+    requires_python: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Unmet:
+    """``package`` requires ``requirement``, and ``found`` is there (``""``: nothing)."""
+
+    package: str
+    requirement: str
+    needs: str
+    found: str
+
+
+def parse(text: str) -> Metadata:
+    """Read the text of a ``METADATA`` or ``PKG-INFO`` file (core metadata, RFC 822 headers)."""
+    head = HeaderParser().parsestr(text)
+    return Metadata(
+        name=normalised(head.get("Name", "")),
+        version=head.get("Version", ""),
+        requires=tuple(" ".join(line.split()) for line in head.get_all("Requires-Dist", [])),
+        requires_python=head.get("Requires-Python", ""),
+    )
+
+
+def _open(url: str, method: str = "GET", **headers: str) -> http.client.HTTPResponse:
+    """Open a URL that uv resolved to (``file:`` where the user's index is a folder)."""
+    request = urllib.request.Request(url, method=method, headers=headers)  # noqa: S310
+    for wait in (*_WAITS, None):
+        try:
+            answer = urllib.request.urlopen(request, timeout=_SECONDS)  # noqa: S310
+            break
+        except urllib.error.URLError as error:
+            if wait is None or isinstance(error, urllib.error.HTTPError):
+                raise
+            time.sleep(wait)
+    return cast("http.client.HTTPResponse", answer)
+
+
+def fetch(url: str) -> Metadata:
+    """Return the metadata of the wheel at ``url``.
+
+    It is the file that an index keeps beside the wheel (PEP 658), or else is read out of the wheel
+    by HTTP ranges, without downloading it. Raises ``NetworkError`` when it cannot be had.
+    """
+    try:
+        try:
+            with _open(url + ".metadata") as answer:
+                return parse(answer.read().decode())
+        except urllib.error.HTTPError:
+            with zipfile.ZipFile(io.BufferedReader(_Remote(url), _BLOCK)) as wheel:
+                (path,) = (name for name in wheel.namelist() if _METADATA.fullmatch(name))
+                return parse(wheel.read(path).decode())
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise NetworkError(f"no metadata of {url}: {error}", remedy="try again") from None
+
+
+class _Remote(io.RawIOBase):
+    """A file on a server, of which only what is read is asked for."""
+
+    def __init__(self, url: str) -> None:
+        self._url, self._at = url, 0
+        with _open(url, "HEAD") as answer:
+            self._size = int(answer.headers["Content-Length"])
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        end = min(self._at + len(view), self._size)
+        if end <= self._at:
+            return 0
+        with _open(self._url, Range=f"bytes={self._at}-{end - 1}") as answer:
+            if answer.status != _PARTIAL:
+                raise OSError("the server sends whole files only")
+            content = answer.read()
+        view[: len(content)] = content
+        self._at += len(content)
+        return len(content)
+
+
+def marker_environment(python: str) -> dict[str, str]:
+    """Return the values of markers on Linux x86-64 under CPython ``python`` (``3.12`` or ``3.12.13``)."""
+    minor = ".".join(python.split(".")[:2])
+    full = python if python.count(".") > 1 else f"{python}.0"
+    return {
+        "implementation_name": "cpython",
+        "implementation_version": full,
+        "os_name": "posix",
+        "platform_machine": "x86_64",
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Linux",
+        "platform_version": "",
+        "python_full_version": full,
+        "python_version": minor,
+        "sys_platform": "linux",
+    }
+
+
+@cache
+def requirement(text: str) -> Requirement:
+    """Parse a PEP 508 requirement.
+
+    Raises ``DataError`` when it is none.
+    """
+    try:
+        return Requirement(text)
+    except InvalidRequirement as error:
+        raise DataError(
+            f"{text!r} is no requirement: {error}", remedy="report it to that package"
+        ) from None
+
+
+def accepts(specifier: str, version: str) -> bool:
+    """Say whether ``specifier`` (``>=1,<2``) admits ``version``, pre-releases and local ones too."""
+    return SpecifierSet(specifier).contains(version, prereleases=True)
+
+
+def admits(one: Requirement, version: str) -> bool:
+    """Say whether a requirement admits ``version``; one that is not stated (``""``) may be right."""
+    return version == "" or one.specifier.contains(version, prereleases=True)
+
+
+def order(version: str) -> Version:
+    """Return what versions are sorted by."""
+    return Version(version)
+
+
+def applying(
+    requires: Iterable[str], environment: Mapping[str, str], extras: Collection[str] = ()
+) -> Iterator[Requirement]:
+    """Yield the requirements whose markers hold in ``environment``, for the package and ``extras``."""
+    for text in requires:
+        one = requirement(text)
+        if one.marker is None or any(
+            one.marker.evaluate({**environment, "extra": extra}) for extra in ("", *extras)
+        ):
+            yield one
+
+
+def unmet(
+    held: Mapping[str, Metadata],
+    environment: Mapping[str, str],
+    *,
+    of: Iterable[str] | None = None,
+    asked: Iterable[tuple[str, str]] = (),
+) -> list[Unmet]:
+    """Return every requirement of the packages ``of`` (all by default) that ``held`` does not meet.
+
+    ``held`` maps normalised names to metadata. An extra counts where a requirement asks for it, or
+    where ``asked`` does (pairs of package and extra).
+    """
+    todo = [(name, "") for name in (held if of is None else of)] + list(asked)
+    seen = set(todo)
+    found = set()
+    while todo:
+        name, extra = todo.pop()
+        for one in applying(held[name].requires, environment, (extra,) if extra else ()):
+            needed = normalised(one.name)
+            there = held.get(needed)
+            if there is None or not admits(one, there.version):
+                version = there.version if there else ""
+                found.add(Unmet(package=name, requirement=str(one), needs=needed, found=version))
+            new = {(needed, ask) for ask in one.extras if there is not None} - seen
+            seen |= new
+            todo += sorted(new)
+    return sorted(found)

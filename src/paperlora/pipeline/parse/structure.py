@@ -1,0 +1,189 @@
+"""Structure of a paper from its lines: sections and paragraphs of prose.
+
+All on text alone, so that it holds for every extractor:
+
+- What precedes the abstract (names, addresses) is left out, and so is the reference list; an
+  appendix after the references is kept, being prose of the same authors.
+- A paragraph ends with a sentence whose last line is clearly shorter than the others. Formulas and
+  figures are left out (see ``prose``) without ending one: it goes on with the next prose, on the
+  next page too. Captions and footnotes are paragraphs of their own; the text that they interrupt
+  waits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from paperlora.pipeline.parse.clean import Line
+from paperlora.pipeline.parse.headings import (
+    Headings,
+    inline_abstract,
+    is_abstract,
+    is_appendix,
+    is_numbered,
+    is_references,
+    is_title,
+)
+from paperlora.pipeline.parse.prose import (
+    CAPTION,
+    FOOTNOTE,
+    ITEM,
+    LETTERS,
+    Page,
+    ends_sentence,
+    is_open,
+    prose,
+)
+
+_HEADING = 0.4  # of the usual line: the first line of a heading that needs two
+_MIN_WORDS = 8  # a paragraph with fewer is a stray label
+
+
+@dataclass(kw_only=True)
+class Paragraph:
+    """Lines that belong together, under the heading ``section`` ("" before the first)."""
+
+    section: str
+    lines: list[Line] = field(default_factory=list)
+    aside: bool = False
+    """Whether it is a caption or a footnote."""
+
+    @property
+    def last(self) -> Line:
+        """The last line so far."""
+        return self.lines[-1]
+
+
+def body(lines: list[Line]) -> list[Line]:
+    """Return the lines from the abstract (or introduction) to the references, and the appendix."""
+    abstract = (i for i, line in enumerate(lines) if line.page <= 2 and is_abstract(line.text))
+    introduction = (
+        i for i, line in enumerate(lines) if line.page == 1 and _is_introduction(line.text)
+    )
+    start = next(abstract, next(introduction, 0))
+    kept: list[Line] = []
+    references = False
+    for line in lines[start:]:
+        references = is_references(line.text) or (references and not is_appendix(line.text))
+        if not references:
+            kept.append(line)
+    return kept
+
+
+def _is_introduction(text: str) -> bool:
+    return text.casefold().lstrip("0123456789i. ").rstrip(".:").replace(" ", "") == "ntroduction"
+
+
+def first_title(lines: list[Line]) -> str:
+    """Return the title as the first page has it, or nothing."""
+    for i, line in enumerate(lines[:10]):
+        if line.page == 1 and " " in line.text and is_title(line.text):
+            following = lines[i + 1].text if is_open(line.text) and i + 1 < len(lines) else ""
+            return join_heading(line.text, following) if following else line.text
+    return ""
+
+
+def paragraphs(lines: list[Line]) -> list[Paragraph]:
+    """Group the lines of ``body`` into paragraphs under their section headings, prose only."""
+    page = Page(lines)
+    assembly = Assembly(page)
+    headings = Headings()
+    kept = prose(lines)
+    rest = iter(range(len(lines)))
+    for i in rest:
+        line = lines[i]
+        text_start = inline_abstract(line.text)
+        heading = "Abstract" if text_start else headings.match(line.text)
+        if heading and not text_start and _runs_on(lines, i, page):
+            heading = join_heading(heading, lines[next(rest)].text)
+        if heading:
+            assembly.start_section(heading)
+            line = Line(page=line.page, text=line.text[text_start:])
+        if text_start or (kept[i] and not heading):
+            assembly.add(line)
+    return [
+        paragraph
+        for paragraph in assembly.done
+        if sum(len(LETTERS.findall(line.text)) for line in paragraph.lines) >= _MIN_WORDS
+    ]
+
+
+def _runs_on(lines: list[Line], index: int, page: Page) -> bool:
+    """Tell whether the heading at ``index`` goes on in the next line: "… Internal / Shift"."""
+    if index + 2 >= len(lines) or len(lines[index].text.split()) < 3:
+        return False
+    following = lines[index + 1]
+    if is_numbered(following.text):
+        return False
+    if is_open(lines[index].text):
+        return True
+    words = [word for word in LETTERS.findall(following.text) if len(word) > 3]
+    return (
+        page.is_short(following)
+        and not page.is_short(lines[index], _HEADING)
+        and not page.is_short(lines[index + 2])
+        and (following.text[0].islower() or all(word[0].isupper() for word in words))
+        and is_title(following.text)
+    )
+
+
+def join_heading(first: str, second: str) -> str:
+    """Join the two lines of a heading; a hyphen before a capital is a real one."""
+    if first.endswith("-"):
+        return (first if second[0].isupper() else first[:-1]) + second
+    return f"{first} {second}"
+
+
+class Assembly:
+    """Paragraphs while they are put together: one grows, one may wait behind an aside."""
+
+    def __init__(self, page: Page) -> None:
+        """Start with one empty paragraph before the first section."""
+        self._page = page
+        self._now = Paragraph(section="")
+        self._waiting: Paragraph | None = None
+        self.done = [self._now]
+
+    def start_section(self, heading: str) -> None:
+        """Begin the section ``heading``."""
+        self._waiting = None
+        self._open(heading, aside=False)
+
+    def add(self, line: Line) -> None:
+        """Put ``line`` where it belongs: the growing paragraph, the waiting one or a new one."""
+        now = self._now
+        if self._is_aside(line):
+            if now.lines and not now.aside and not ends_sentence(now.last.text):
+                self._waiting = now
+            self._open(now.section, aside=True)
+        elif now.aside and self._waiting and self._ends(now, line):
+            self._now, self._waiting = self._waiting, None
+        elif self._breaks(line):
+            self._open(now.section, aside=False)
+        self._now.lines.append(line)
+
+    def _open(self, section: str, *, aside: bool) -> None:
+        self._now = Paragraph(section=section, aside=aside)
+        self.done.append(self._now)
+
+    def _is_aside(self, line: Line) -> bool:
+        """Tell whether ``line`` begins a caption or footnote; "Table 2 and / Fig. 4." does not."""
+        if self._now.lines and is_open(self._now.last.text) and self._now.last.page == line.page:
+            return False
+        return bool(CAPTION.match(line.text) or FOOTNOTE.match(line.text))
+
+    def _ends(self, aside: Paragraph, line: Line) -> bool:
+        """Tell whether ``line`` is no more part of ``aside``."""
+        short = not self._page.is_full(aside.last)
+        return ends_sentence(aside.last.text) and (short or not line.text[0].isupper())
+
+    def _breaks(self, line: Line) -> bool:
+        """Tell whether ``line`` begins a paragraph."""
+        if not self._now.lines:
+            return False
+        last = self._now.last
+        if ITEM.match(line.text) and not line.text[0].isalpha():
+            return ends_sentence(last.text) or last.text[-1] in ";,"
+        return (
+            ends_sentence(last.text) and not self._page.is_full(last) and not line.text[0].islower()
+        )

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import sysconfig
+from collections import namedtuple
+from typing import TYPE_CHECKING
+
+import pytest
+from machines import SOUND, Fit
+
+from paperlora.environment.host import doctor
+from paperlora.environment.host.accelerator import Answer
+from paperlora.errors import EnvironmentNotVerifiedError, FindingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - as shutil's
+
+
+@pytest.fixture(autouse=True)
+def _only_the_site(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sysconfig.get_paths()  # it reads a file of the standard library, once
+    monkeypatch.setattr(sys, "path", [str(site)])
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, 10**12))
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+
+
+def examine(root: Path, said: Answer = SOUND, **options: object) -> None:
+    doctor.run("cuda", root=root, ask=lambda: said, **options)  # type: ignore[arg-type]
+
+
+def test_a_sound_machine(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    examine(locked, fits=[Fit("gemma", 1024, 5 * 10**9, "in 4 bits")])
+    out = capsys.readouterr().out
+    assert "as locked for cuda" in out
+    assert "gemma  1024 tokens  5.0 GB  fits  in 4 bits" in out
+    assert "hf_secret" not in out
+    assert "\x1b" not in out
+
+
+def test_no_gpu_and_no_driver_is_no_fault(locked: Path) -> None:
+    examine(locked, Answer(torch="2.10.0", torch_cuda=(12, 8)))
+
+
+def test_an_environment_that_differs_is_code_3(locked: Path, site: Path) -> None:
+    (site / "omega-9.dist-info").mkdir()
+    with pytest.raises(EnvironmentNotVerifiedError, match="1 finding: omega"):
+        examine(locked)
+
+
+def test_a_lock_that_cannot_be_read_is_code_3(locked: Path) -> None:
+    (locked / "lockfiles/cuda/lock.json").unlink()
+    with pytest.raises(EnvironmentNotVerifiedError, match="1 finding: lock"):
+        examine(locked)
+
+
+def test_findings_are_told_to_a_program(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fits = [Fit("gemma", 1024, 5 * 10**9)]
+    with pytest.raises(FindingsError, match="2 findings: bitsandbytes, GPU") as caught:
+        examine(locked, Answer(driver_cuda=(12, 8), torch="2", error="x"), fits=fits, as_json=True)
+    assert caught.value.code == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [line["state"] for line in told["lines"] if line["subject"] == "GPU"] == ["FINDING"]
+    assert told["fits"][0]["verdict"] == "no GPU"
+
+
+def test_a_full_disk_is_a_finding(locked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, 10**9))
+    with pytest.raises(FindingsError, match="disk → make room"):
+        examine(locked)

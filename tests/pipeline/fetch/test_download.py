@@ -1,0 +1,357 @@
+"""One download against a server that drops, lies, stalls and changes its mind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from server import PDF, Server, body, drip, page, redirect, silence, status
+
+from paperlora.errors import DataError, NetworkError
+from paperlora.pipeline.fetch.download import Download, Limits, _opened, download
+from paperlora.pipeline.fetch.web import ExhaustedError, open_session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from server import Answer
+
+HASH = hashlib.sha256(PDF).hexdigest()
+OTHER = PDF.replace(b"%PDF-1.7", b"%PDF-1.4")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as one:
+        yield one
+
+
+class Trial:
+    """A download to a fresh folder, with the sleeps and progress that it made."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.sleeps: list[float] = []
+        self.steps: list[tuple[int, int | None]] = []
+        self.notes: list[str] = []
+        self.to = folder / "a.pdf"
+        self.server = server
+        self.limits = Limits(connect=2, read=2)
+
+    def __call__(self, *answers: Answer, sha256: str | None = None, path: str = "/a") -> str:
+        url = self.server.put(path, *answers) if answers else self.server.base + path
+        return self.at(url, sha256=sha256)
+
+    def at(self, url: str, *, sha256: str | None = None) -> str:
+        return download(
+            Download(
+                url=url,
+                to=self.to,
+                session=open_session(),
+                sha256=sha256,
+                limits=self.limits,
+                sleep=self.sleeps.append,
+                note=self.notes.append,
+                progress=lambda done, total: self.steps.append((done, total)),
+            )
+        )
+
+    def files(self) -> list[str]:
+        return sorted(path.name for path in self.to.parent.iterdir())
+
+
+@pytest.fixture
+def trial(server: Server, tmp_path: Path) -> Trial:
+    return Trial(server, tmp_path)
+
+
+def test_whole(trial: Trial) -> None:
+    assert trial(body(), sha256=HASH) == HASH
+    assert trial.to.read_bytes() == PDF
+    assert trial.files() == ["a.pdf"]
+    assert trial.steps[0] == (0, len(PDF))
+    assert trial.steps[-1] == (len(PDF), len(PDF))
+    assert trial.sleeps == []
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_without_known_hash(trial: Trial, *, length: bool) -> None:
+    assert trial(body(length=length)) == HASH
+
+
+@pytest.mark.parametrize(
+    "validator", [{"tag": '"one"'}, {"tag": None, "modified": "Sat, 01 Jan 2022 00:00:00 GMT"}]
+)
+def test_resumes_after_a_drop(trial: Trial, validator: dict[str, str | None]) -> None:
+    trial(body(**validator, stop=70_000), body(**validator))  # type: ignore[arg-type]
+    assert trial.to.read_bytes() == PDF
+    assert trial.sleeps == [1.0]
+    first, second = trial.server.gets
+    assert "Range" not in first.headers
+    assert second.headers["Range"] == "bytes=70000-"
+    assert second.headers["If-Range"] in validator.values()
+    assert trial.files() == ["a.pdf"]
+
+
+@pytest.mark.parametrize("validator", [{"tag": 'W/"weak"'}, {"tag": None}])
+def test_begins_again_without_a_strong_validator(
+    trial: Trial, validator: dict[str, str | None]
+) -> None:
+    trial(body(**validator, stop=70_000), body(**validator))  # type: ignore[arg-type]
+    assert trial.to.read_bytes() == PDF
+    assert "Range" not in trial.server.gets[1].headers
+
+
+def test_copy_changed_in_between(trial: Trial) -> None:
+    trial(body(stop=70_000), body(OTHER, tag='"two"'))
+    assert trial.to.read_bytes() == OTHER  # nothing of the first copy is in it
+
+
+def test_server_ignores_range(trial: Trial) -> None:
+    trial(body(stop=70_000), body(ranges=False))
+    assert "Range" in trial.server.gets[1].headers
+    assert trial.to.read_bytes() == PDF
+
+
+def test_server_sends_another_part(trial: Trial) -> None:
+    trial(body(stop=70_000), body(shift=10), body())
+    assert trial.to.read_bytes() == PDF
+    assert "Range" not in trial.server.gets[2].headers
+
+
+def test_part_is_longer_than_the_file(trial: Trial) -> None:
+    trial(body(PDF + PDF, stop=len(PDF) + 9), body())
+    assert trial.to.read_bytes() == PDF
+    assert len(trial.server.gets) == 3  # the drop, 416, the whole
+
+
+def test_next_call_resumes(trial: Trial) -> None:
+    trial.limits = replace(trial.limits, attempts=1)
+    with pytest.raises(ExhaustedError, match="broke off"):
+        trial(body(stop=70_000))
+    assert trial.files() == ["a.pdf.part", "a.pdf.part.json"]
+    trial(body())
+    assert trial.server.gets[1].headers["Range"] == "bytes=70000-"
+    assert trial.to.read_bytes() == PDF
+
+
+@pytest.mark.parametrize("side", ["", "[]", "{", '{"source": 1}', None])
+def test_damaged_side_file(trial: Trial, side: str | None) -> None:
+    (trial.to.parent / "a.pdf.part").write_bytes(b"%PDF-rubbish")
+    if side is not None:
+        (trial.to.parent / "a.pdf.part.json").write_text(side)
+    trial(body())
+    assert trial.to.read_bytes() == PDF
+
+
+def test_part_of_another_address(trial: Trial) -> None:
+    trial.limits = replace(trial.limits, attempts=1)
+    with pytest.raises(ExhaustedError):
+        trial(body(OTHER, stop=70_000), path="/other")
+    trial(body())  # the same tag at another address
+    assert trial.to.read_bytes() == PDF
+
+
+def test_side_file_holds_no_address(trial: Trial) -> None:
+    trial.limits = replace(trial.limits, attempts=1)
+    trial.server.put("/a", body(stop=70_000))
+    with pytest.raises(ExhaustedError) as caught:
+        trial.at(f"{trial.server.base}/a?token=s3cret")
+    side = (trial.to.parent / "a.pdf.part.json").read_text()
+    assert json.loads(side)["validator"] == '"one"'
+    assert "s3cret" not in side
+    assert "s3cret" not in str(caught.value)
+
+
+def test_interruption_keeps_the_part(trial: Trial) -> None:
+    def interrupt(done: int, _total: int | None) -> None:
+        if done > 50_000:
+            raise KeyboardInterrupt
+
+    url = trial.server.put("/a", body())
+    job = Download(url=url, to=trial.to, session=open_session(), progress=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        download(job)
+    assert not trial.to.exists()
+    kept = (trial.to.parent / "a.pdf.part").read_bytes()
+    assert len(kept) > 50_000
+    assert PDF.startswith(kept)
+    trial()
+    assert trial.server.gets[1].headers["Range"] == f"bytes={len(kept)}-"
+    assert trial.to.read_bytes() == PDF
+
+
+def test_interruption_before_the_first_byte_leaves_no_older_part(trial: Trial) -> None:
+    def interrupt(_done: int, _total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    (trial.to.parent / "a.pdf.part").write_bytes(OTHER[:70_000])
+    url = trial.server.put("/a", body())
+    with pytest.raises(KeyboardInterrupt):
+        download(Download(url=url, to=trial.to, session=open_session(), progress=interrupt))
+    assert trial.files() == ["a.pdf.part.json"]  # else the older bytes had this copy's validator
+    trial()
+    assert trial.to.read_bytes() == PDF
+
+
+def test_back_off_then_success(trial: Trial) -> None:
+    trial(status(503), status(500), status(429, retry_after="7"), body())
+    assert trial.sleeps == [1.0, 2.0, 7.0]
+    assert "503 Service Unavailable; next attempt in 1 s" in trial.notes[0]
+
+
+def test_attempts_are_bounded(trial: Trial) -> None:
+    with pytest.raises(ExhaustedError, match=r"502 Bad Gateway \(attempts: 5\)"):
+        trial(status(502))
+    assert trial.sleeps == [1.0, 2.0, 4.0, 8.0]
+    assert len(trial.server.gets) == 5
+
+
+def test_too_long_a_wait_is_not_waited(trial: Trial) -> None:
+    with pytest.raises(ExhaustedError, match="asks to wait 3600 s"):
+        trial(status(429, retry_after="3600"))
+    assert trial.sleeps == []
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 410, 204])
+def test_final_answers_are_not_asked_again(trial: Trial, code: int) -> None:
+    with pytest.raises(NetworkError, match=str(code)):
+        trial(status(code))
+    assert len(trial.server.gets) == 1
+    assert trial.files() == []
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/pdf"])
+def test_a_web_page(trial: Trial, kind: str) -> None:
+    with pytest.raises(DataError, match=r"sent a web page, no PDF.*address of the PDF itself"):
+        trial(page(kind))
+    assert trial.files() == []
+    assert len(trial.server.gets) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"", "an empty file"), (b"%PD", "no PDF"), (b"PK\3\4rest", "no PDF")]
+)
+def test_not_a_pdf(trial: Trial, content: bytes, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        trial(body(content))
+    assert trial.files() == []
+
+
+def test_wrong_content(trial: Trial) -> None:
+    trial.to.write_bytes(PDF)
+    with pytest.raises(DataError, match=f"SHA-256 {hashlib.sha256(OTHER).hexdigest()}.*{HASH}"):
+        trial(body(OTHER), sha256=HASH)
+    assert trial.files() == ["a.pdf"]
+    assert trial.to.read_bytes() == PDF  # what was there stays
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_too_large(trial: Trial, *, length: bool) -> None:
+    trial.limits = replace(trial.limits, size=100_000)
+    with pytest.raises(DataError, match="larger than 0 MB"):
+        trial(body(length=length))
+    assert trial.files() == []
+    received = max((done for done, _ in trial.steps), default=0)
+    assert received <= (0 if length else 100_000)
+
+
+def test_cut_short_without_a_length(trial: Trial) -> None:
+    trial.limits = replace(trial.limits, attempts=2)
+    with pytest.raises(ExhaustedError, match="has no end"):
+        trial(body(length=False, stop=70_000, tag=None))
+    assert not trial.to.exists()
+
+
+def test_dripping_server(trial: Trial) -> None:
+    trial.limits = replace(trial.limits, patience=0.2, attempts=1)
+    with pytest.raises(ExhaustedError, match="bytes a second"):
+        trial(drip(0.01))
+
+
+def test_silent_server(trial: Trial) -> None:
+    trial.limits = replace(trial.limits, read=0.1, attempts=2)
+    with pytest.raises(ExhaustedError, match="did not answer in time"):
+        trial(silence(0.5))
+    assert trial.sleeps == [1.0]
+
+
+def test_nobody_there(trial: Trial) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(ExhaustedError, match="cannot be reached"):
+        trial.at(f"http://127.0.0.1:{port}/a?token=s3cret")
+    assert len(trial.sleeps) == 4
+    assert "s3cret" not in "".join(trial.notes)
+
+
+def test_redirects(trial: Trial) -> None:
+    trial.server.put("/b", redirect("/a"))
+    trial.server.put("/a", body())
+    assert trial(path="/b") == HASH
+
+
+def test_endless_redirects(trial: Trial) -> None:
+    with pytest.raises(NetworkError, match="redirects more than 5 times"):
+        trial(redirect("/a"))
+    assert len(trial.server.gets) == 6
+
+
+@pytest.mark.parametrize("to", ["file:///etc/passwd", "ftp://127.0.0.1/a", "data:,%PDF-"])
+def test_redirect_out_of_the_web(trial: Trial, to: str) -> None:
+    with pytest.raises(NetworkError, match="not http or https"):
+        trial(redirect(to))
+    assert trial.files() == []
+
+
+def test_folder_that_cannot_be_written(trial: Trial) -> None:
+    trial.to = trial.to.parent / "none" / "deep" / "a.pdf"
+    trial.to.parent.parent.write_text("a file")
+    with pytest.raises(DataError, match=r"cannot write.*Not a directory.*--to"):
+        trial(body())
+
+
+def test_full_disk(trial: Trial) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    job = Download(url="http://a.example/", to=trial.to, session=open_session())
+    job.part.symlink_to("/dev/full")
+    with (
+        pytest.raises(DataError, match=r"No space left.*free some space"),
+        _opened(job, append=False) as write,
+    ):
+        write(PDF)
+
+
+def test_untrusted_certificate(
+    trial: Trial, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not (openssl := shutil.which("openssl")):
+        pytest.skip("openssl makes the certificate of this test")
+    folder = tmp_path_factory.mktemp("tls")
+    pem, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-keyout", key, "-out", pem, "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, key)
+    http = trial.server._http
+    http.socket = context.wrap_socket(http.socket, server_side=True)
+    url = trial.server.put("/a", body()).replace("http:", "https:")
+    with pytest.raises(NetworkError, match="no TLS certificate that this machine trusts"):
+        trial.at(url)
+    assert trial.sleeps == []
+    # the same server, once its certificate is trusted by the way that the message names
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
+    assert trial.at(url) == HASH

@@ -1,0 +1,228 @@
+"""The fetch command: what is fetched, skipped, recorded and reported."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from server import PDF, Server, body, page, status
+
+from paperlora import __version__
+from paperlora.errors import DataError, InputError, NetworkError
+from paperlora.pipeline.fetch import fetch as module
+from paperlora.pipeline.fetch.download import Limits
+from paperlora.pipeline.fetch.fetch import FetchResult, fetch, run
+from paperlora.pipeline.fetch.paper_list import Paper, read, write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HASH = hashlib.sha256(PDF).hexdigest()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as one:
+        yield one
+
+
+def _paper(server: Server, name: str, sha256: str | None = None) -> Paper:
+    return Paper(name=name, title=name, field="ai", url=f"{server.base}/{name}", sha256=sha256)
+
+
+def _fetch(papers: list[Paper], to: Path, sleeps: list[float] | None = None) -> FetchResult:
+    slept = [] if sleeps is None else sleeps
+    return fetch(papers, to, sleep=slept.append, limits=Limits(connect=2, read=2))
+
+
+def test_fetch(server: Server, tmp_path: Path) -> None:
+    server.put("/a", body())
+    to = tmp_path / "new" / "folder"
+    shipped = Paper(name="s", title="s", field="", file="papers/s.pdf", sha256="0" * 64)
+    result = _fetch([_paper(server, "a", HASH), shipped], to)
+    assert result == FetchResult(
+        fetched=("a",), present=(), shipped=("s",), hashes={"a": HASH}, failures={}
+    )
+    assert [path.name for path in to.iterdir()] == ["a.pdf"]
+    assert (to / "a.pdf").read_bytes() == PDF
+    result.check()
+    assert {request.headers["User-Agent"] for request in server.seen} == {
+        f"paperlora/{__version__}"
+    }
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_there_is_not_fetched(server: Server, tmp_path: Path, *, known: bool) -> None:
+    (tmp_path / "a.pdf").write_bytes(PDF)
+    result = _fetch([_paper(server, "a", HASH if known else None)], tmp_path)
+    assert result.present == ("a",)
+    assert result.hashes == {"a": HASH}
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_wrong_there_is_fetched(server: Server, tmp_path: Path, *, known: bool) -> None:
+    server.put("/a", body())
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7 of another paper" if known else b"<html>")
+    assert _fetch([_paper(server, "a", HASH if known else None)], tmp_path).fetched == ("a",)
+    assert (tmp_path / "a.pdf").read_bytes() == PDF
+
+
+def test_one_bad_paper_does_not_stop_the_others(server: Server, tmp_path: Path) -> None:
+    server.put("/a", status(404))
+    server.put("/b", page())
+    server.put("/c", body())
+    result = _fetch([_paper(server, name) for name in "abc"], tmp_path)
+    assert result.fetched == ("c",)
+    with pytest.raises(NetworkError) as caught:
+        result.check()
+    head, first, second = str(caught.value).splitlines()
+    assert head == "2 papers were not fetched:"
+    assert first.startswith("  a: ")
+    assert "404" in first
+    assert "→ correct the address" in first
+    assert second.startswith("  b: ")
+    assert "web page" in second
+    assert [path.name for path in tmp_path.iterdir()] == ["c.pdf"]
+
+
+def test_nothing_but_bad_data_is_a_data_error(server: Server, tmp_path: Path) -> None:
+    server.put("/a", page())
+    server.put("/b", body())
+    result = _fetch([_paper(server, "a"), _paper(server, "b", "0" * 64)], tmp_path)
+    with pytest.raises(DataError, match="2 papers were not fetched"):
+        result.check()
+
+
+def test_a_troubled_host_is_not_retried_for_each_paper(server: Server, tmp_path: Path) -> None:
+    server.put("/a", status(503))
+    server.put("/b", status(503))
+    server.put("/c", body())
+    server.put("/d", status(503), body())
+    sleeps: list[float] = []
+    result = _fetch([_paper(server, name) for name in "abcd"], tmp_path, sleeps)
+    asked = [request.path for request in server.gets]
+    assert [asked.count(f"/{name}") for name in "abcd"] == [5, 1, 1, 2]  # c answers: trust again
+    assert result.fetched == ("c", "d")
+    assert sleeps == [1.0, 2.0, 4.0, 8.0, 1.0]
+
+
+def test_pauses_between_requests_to_arxiv(server: Server, tmp_path: Path) -> None:
+    papers = []
+    for name, number in (("p", "0704.0001"), ("q", "0704.0002v1")):
+        server.put(f"/pdf/{number}", status(503, retry_after="0"), body())
+        papers.append(Paper(name=name, title="t", field="", arxiv=number))
+    server.put("/other", body())
+    sleeps: list[float] = []
+    fetch(
+        [*papers, _paper(server, "other")],
+        tmp_path,
+        arxiv_base=f"{server.base}/pdf",
+        sleep=sleeps.append,
+    ).check()
+    assert [request.path for request in server.gets] == [
+        "/pdf/0704.0001", "/pdf/0704.0001", "/pdf/0704.0002v1", "/pdf/0704.0002v1", "/other",
+    ]  # fmt: skip
+    pauses = [round(seconds) for seconds in sleeps]
+    assert pauses == [0, 3, 3, 0, 3]  # a retry pauses too; the first request and others do not
+    assert [request.path for request in server.seen if request.method == "HEAD"] == ["/other"]
+
+
+@pytest.mark.parametrize(
+    ("url", "known"),
+    [
+        ("https://arxiv.org/pdf/1", True),
+        ("https://export.arxiv.org/pdf/1", True),
+        ("https://notarxiv.org/pdf/1", False),
+        ("https://example.org/arxiv.org/1", False),
+        ("https://mirror.example/pdf/1", True),
+    ],
+)
+def test_arxiv_is_known(url: str, *, known: bool) -> None:
+    assert module._Arxiv(base="https://mirror.example/pdf", sleep=print).has(url) is known
+
+
+def test_estimate_is_told_first(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.put("/a", body())
+    _fetch([_paper(server, "a")], tmp_path)
+    told = capsys.readouterr()
+    assert told.err == "papers to fetch: 1, about 0.2 MB\n"  # and no bar: this is no terminal
+    assert told.out == ""
+
+
+def test_progress_follows_estimates_and_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Bar:
+        def __init__(self, *, total: int, **_: object) -> None:
+            self.total, self.n = total, 0
+
+        def update(self, count: int) -> None:
+            self.n += count
+
+        def set_description(self, _text: str) -> None: ...
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(module, "tqdm", Bar)
+    with module._Progress({"a": 100, "b": 100}) as progress:
+        bar = progress._bar
+        report = progress.of("a")
+        report(60, 80)
+        assert (bar.n, bar.total) == (60, 180)
+        report(0, 80)  # the server ignored the range: from the beginning
+        assert (bar.n, bar.total) == (0, 180)
+        report(90, None)
+        assert (bar.n, bar.total) == (90, 190)
+        progress.drop("b")
+        assert (bar.n, bar.total) == (90, 90)
+
+
+def test_folder_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match=r"cannot use the folder.*--to"):
+        fetch([], tmp_path / "file")
+
+
+def test_two_at_once(tmp_path: Path) -> None:
+    handle = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(DataError, match="another fetch"):
+        fetch([], tmp_path)
+    os.close(handle)
+    assert fetch([], tmp_path).hashes == {}
+
+
+@pytest.mark.parametrize("record", [True, False])
+def test_record(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, record: bool
+) -> None:
+    server.put("/a", body())
+    server.put("/bad", status(404))
+    path = tmp_path / "papers.json"
+    papers = [_paper(server, "a"), _paper(server, "bad")]
+    write(path, papers)
+    before = path.read_text()
+    with pytest.raises(NetworkError):  # the bad one; the good one is recorded all the same
+        run(path, tmp_path / "pdf", record=record)
+    told = capsys.readouterr()
+    assert told.out == f"{HASH} {tmp_path / 'pdf' / 'a.pdf'} fetched\n"
+    if record:
+        assert [paper.sha256 for paper in read(path)] == [HASH, None]
+        assert "recorded in" in told.err
+    else:
+        assert path.read_text() == before
+        assert "--record writes them" in told.err
+
+
+def test_a_known_hash_is_never_replaced(server: Server, tmp_path: Path) -> None:
+    server.put("/a", body())
+    server.put("/b", body())
+    path = tmp_path / "papers.json"
+    write(path, [_paper(server, "a", "0" * 64), _paper(server, "b")])
+    with pytest.raises(DataError, match="SHA-256"):
+        run(path, tmp_path / "pdf", record=True)
+    assert [paper.sha256 for paper in read(path)] == ["0" * 64, HASH]

@@ -1,0 +1,230 @@
+"""Each kernel against what it stands for; on a machine without a GPU, Triton interprets them."""
+
+import bitsandbytes
+import pytest
+import torch
+
+from paperlora.pipeline.model.gemma3n import fused, plain
+from paperlora.pipeline.model.gemma3n.weights import Adapter, Projection
+
+T, S, H = 3, 4, 48  # H is no power of two
+
+
+class Weights:
+    """The parts of a layer that the operations read."""
+
+    eps = 1e-6
+
+    def __init__(self):
+        def vector():
+            return 1 + 0.1 * torch.randn(H)
+
+        self.router_norm, self.input_norm, self.attention_norm = vector(), vector(), vector()
+        self.before_mlp_norm, self.after_mlp_norm = vector(), vector()
+        self.laurel_norm, self.ple_norm, self.output_scale = vector(), vector(), vector()
+        self.router = torch.randn(S, H) / H**0.5
+        self.predict = 0.3 * torch.randn(S * S, S)
+        self.correct = 0.3 * torch.randn(S, S)
+
+
+@pytest.fixture
+def layer():
+    torch.manual_seed(0)
+    return Weights()
+
+
+def rows(*lead):
+    return torch.randn(*lead, T, H)
+
+
+def wide(width=H):
+    """A row-major matrix with room beside it, as the products' inputs have."""
+    return torch.full((T, width + 8), float("nan"))[:, :width]
+
+
+def assert_same(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def both(call):
+    """What ``call`` returns for either module; it makes its own outputs."""
+    return call(fused), call(plain)
+
+
+def test_predict(layer):
+    h, dp, skip, dx = rows(S), rows(S), rows(), rows()
+
+    def forward(ops):
+        x = wide()
+        return ops.predict(layer, h, x), x
+
+    assert_same(*both(forward))
+    assert_same(*both(lambda ops: [ops.predict_backward(layer, h, dp.clone(), skip, dx)]))
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_correct(layer, keep):
+    a, m, p, dq, du = rows(), rows(), rows(S), rows(S), rows()
+
+    def forward(ops):
+        q, u = ops.correct(layer, a, m, p, keep=keep)
+        assert (q is not None) is keep
+        return [u, *([q] if keep else [])]
+
+    def backward(ops):
+        down = dq.clone()
+        return *ops.correct_backward(layer, a, m, p, down, du), down
+
+    assert_same(*both(forward))
+    assert_same(*both(backward))
+
+
+def test_inject(layer):
+    q, y = rows(S), rows()
+
+    def forward(ops):
+        out = q.clone()
+        ops.inject(layer, out, y)
+        return [out]
+
+    assert_same(*both(forward))
+    assert_same(*both(lambda ops: [ops.inject_backward(layer, y, q)]))
+
+
+def test_middle(layer):
+    o, p0, x, low, da, df = rows(), rows(), rows(), rows(), rows(), rows()
+
+    def forward(ops):
+        f = wide()
+        return ops.middle(layer, o, p0, x, low, f), f
+
+    assert_same(*both(forward))
+    a = plain.middle(layer, o, p0, x, low, wide())
+    assert_same(*both(lambda ops: ops.middle_backward(layer, o, low, a, da, df)))
+
+
+@pytest.mark.parametrize(("normed", "turned"), [(True, True), (False, False)])
+def test_rotate(normed, turned):
+    torch.manual_seed(0)
+    heads, width = 2, 32
+    y, outward = torch.randn(T, heads * width + 5)[:, :-5], torch.randn(T, heads, width + 3)
+    outward = outward[..., :width].transpose(0, 1)
+    weight = torch.randn(width) if normed else None
+    turn = (torch.randn(T, width // 2), torch.randn(T, width // 2)) if turned else None
+
+    def backward(ops):
+        dy = wide(heads * width)
+        ops.rotate_backward(y, weight, 1e-6, turn, outward, dy)
+        return [dy]
+
+    assert_same(*both(lambda ops: [ops.rotate(y, weight, 1e-6, turn, heads)]))
+    assert_same(*both(backward))
+
+
+@pytest.mark.parametrize("cutoff", [None, 0.0, 1.6])
+def test_activate(cutoff):
+    torch.manual_seed(0)
+    y, dh = torch.randn(T, 2 * 96), torch.randn(T, 96)
+
+    def forward(ops):
+        h = wide(96)
+        ops.activate(y, cutoff, h)
+        return [h]
+
+    def backward(ops):
+        out = y.clone()
+        ops.activate_backward(out, cutoff, dh)
+        return [out]
+
+    assert_same(*both(forward))
+    assert_same(*both(backward))
+
+
+def test_scale_input():
+    torch.manual_seed(0)
+    g, dz, e = torch.randn(T, 16), torch.randn(T, 16), torch.randn(T, 5, 16)[:, 2]
+    assert_same(*both(lambda ops: [ops.scale_input(g, e)]))
+    assert_same(*both(lambda ops: [ops.scale_input_backward(g, e, dz)]))
+
+
+@pytest.mark.parametrize("window", [128, 40])
+def test_attend(window):
+    torch.manual_seed(0)
+    tokens, width = 128, 32
+    q, k, v = (
+        torch.randn(4, tokens, width),
+        torch.randn(2, tokens, width) / 2,
+        torch.randn(2, tokens, width),
+    )
+    sizes = [50, 60, 18]
+    ends = torch.tensor(sizes).cumsum(0)
+    bounds = (
+        (ends - torch.tensor(sizes)).repeat_interleave(torch.tensor(sizes)),
+        ends.repeat_interleave(torch.tensor(sizes)),
+    )
+    outward = torch.randn(tokens, 4, width + 8)[..., :width].transpose(0, 1)
+    assert_same(*both(lambda ops: [ops.attend(q, k, v, bounds, window)[0]]))
+
+    def backward(ops):
+        made = ops.attend(q, k, v, bounds, window)
+        return ops.attend_backward((q, k, v), bounds, window, made, outward)
+
+    assert_same(*both(backward))
+
+
+@pytest.mark.parametrize("adapted", [True, False])
+def test_expand(adapted):
+    torch.manual_seed(0)
+    rows_, columns, rank = 20, 192, 8
+    weight = bitsandbytes.nn.Params4bit(
+        torch.randn(rows_, columns), quant_type="nf4", compress_statistics=True
+    ).to("cpu")
+    pair = Adapter(
+        a=torch.randn(rank, columns), b=torch.randn(rows_, rank),
+        a_gradient=torch.zeros(rank, columns), b_gradient=torch.zeros(rows_, rank), scale=2.0,
+    )  # fmt: skip
+    one = Projection(
+        weight=weight, state=weight.quant_state, rows=rows_, columns=columns,
+        adapter=pair if adapted else None,
+    )  # fmt: skip
+
+    def unpack(ops):
+        out = torch.full((rows_, columns + (64 if adapted else 0)), float("nan"))
+        ops.expand(one, out, 8)
+        return [out]
+
+    found, expected = both(unpack)
+    assert torch.equal(found[0][:, :columns], expected[0][:, :columns])
+    assert_same(found, expected)
+
+
+def test_cross_entropy():
+    torch.manual_seed(0)
+    logits, labels, scale = (
+        20 * torch.randn(4, 300),
+        torch.tensor([7, -100, 299, 0]),
+        torch.tensor(0.25),
+    )
+
+    def loss(ops):
+        given, losses = logits.clone(), torch.full((4,), float("nan"))
+        ops.cross_entropy(given, labels, 30.0, scale, losses)
+        return given, losses
+
+    assert_same(*both(loss))
+
+
+def test_a_wrong_kernel_would_be_noticed(layer):
+    """The control: another eps is another result."""
+    y = rows() * 1e-3
+    right = plain.inject_backward(layer, y, rows(S))
+    layer.eps = 1e-5
+    with pytest.raises(AssertionError):
+        assert_same([fused.inject_backward(layer, y, rows(S))], [right])
+
+
+def test_what_keeps_triton_from_compiling_is_named(monkeypatch):
+    assert "bfloat16" in fused.obstacle(torch.float32)
+    monkeypatch.setenv("PATH", "")
+    assert "C compiler" in fused.obstacle(torch.bfloat16)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pdfs import bomb, encrypted, endless, text_pdf
+
+from paperlora.pipeline.parse.extract import NEEDS_PASSWORD, extract
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from paperlora.pipeline.parse.extract import Extracted
+
+EXTRACTORS = ("pypdf2", "pdfium")
+
+
+def read(
+    path: Path, data: bytes, extractor: str, *, timeout: float = 30, memory_bytes: int = 2**31
+) -> Extracted:
+    path = path / "paper.pdf"
+    path.write_bytes(data)
+    return extract(path, extractor, timeout=timeout, memory_bytes=memory_bytes)
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_pages_come_in_order_with_the_title(tmp_path: Path, extractor: str) -> None:
+    pages = [["First page speaks."], ["Second page speaks."], []]
+    found = read(tmp_path, text_pdf(pages, title="A Title"), extractor)
+    assert [page.strip() for page in found.pages] == [
+        "First page speaks.",
+        "Second page speaks.",
+        "",
+    ]
+    assert (found.title, found.fault) == ("A Title", "")
+
+
+def test_pdfium_shows_where_it_joined_a_broken_word(tmp_path: Path) -> None:
+    pages = [["a high-", "level view and the litera-", "ture of it"]]
+    found = read(tmp_path, text_pdf(pages), "pdfium")
+    assert "high-\nlevel" in found.pages[0]
+    assert "litera-\nture" in found.pages[0]
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_a_password_is_named_as_the_fault_and_an_empty_one_is_none(
+    tmp_path: Path, extractor: str
+) -> None:
+    assert read(tmp_path, encrypted("secret"), extractor).fault == NEEDS_PASSWORD
+    opened = read(tmp_path, encrypted(""), extractor)
+    assert opened.fault == ""
+    assert "Snails" in opened.pages[0]
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_rubbish_is_a_fault_in_one_line(tmp_path: Path, extractor: str) -> None:
+    fault = read(tmp_path, b"%PDF-1.4 and nothing more", extractor).fault
+    assert fault
+    assert "\n" not in fault
+    assert "Traceback" not in fault
+
+
+def test_a_parse_ends_at_the_time_limit(tmp_path: Path) -> None:
+    assert read(tmp_path, endless(), "pypdf2", timeout=0.7).fault == "not parsed within 0.7 s"
+
+
+def test_a_bomb_meets_the_memory_limit_and_a_paper_does_not(tmp_path: Path) -> None:
+    limit = 192 * 2**20
+    found = read(tmp_path, bomb(150 * 2**20), "pypdf2", memory_bytes=limit)
+    assert found.fault == "needs more than 192 MiB of memory"
+    assert read(tmp_path, text_pdf(), "pypdf2", memory_bytes=limit).fault == ""

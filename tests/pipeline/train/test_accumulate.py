@@ -1,0 +1,32 @@
+import pytest
+import torch
+from made_up import tiny_config
+
+from paperlora.errors import InputError
+from paperlora.pipeline.model import adapter, load, store
+from paperlora.pipeline.train import accumulate
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (("memory.step=fused", "adapter.dropout=0.1"), "has no adapter.dropout"),
+        (("memory.step=fused",), "there is no GPU"),
+    ],
+)
+def test_a_step_that_cannot_be_had_is_refused(settings, said):
+    config = tiny_config(*settings)
+    loaded = load.load(store.obtain("tiny-gemma-3n"), config.model, torch.device("cpu"))
+    tuned = adapter.add_adapter(loaded, config.adapter, config.train)
+    with pytest.raises(InputError, match=said):
+        accumulate.make(loaded, tuned, config, None)
+
+
+@pytest.mark.parametrize(
+    ("setting", "step"), [("memory.step=stock", "stock"), ("memory.step=auto", "plain")]
+)
+def test_the_step_is_named(setting, step):
+    config = tiny_config(setting)
+    loaded = load.load(store.obtain("tiny-gemma-3n"), config.model, torch.device("cpu"))
+    tuned = adapter.add_adapter(loaded, config.adapter, config.train)
+    assert accumulate.make(loaded, tuned, config, None).describe()["step"] == step
