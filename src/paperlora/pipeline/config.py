@@ -148,6 +148,32 @@ class RunConfig:
     eval: EvalConfig = EvalConfig()
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainSections:
+    """The sections that training reads."""
+
+    model: ModelConfig
+    adapter: AdapterConfig
+    train: TrainConfig
+    memory: MemoryConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalSections:
+    """The sections that an evaluation reads."""
+
+    model: ModelConfig
+    eval: EvalConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferSections:
+    """The sections that answering a question reads."""
+
+    model: ModelConfig
+    dataset: DatasetConfig
+
+
 def shipped() -> list[str]:
     """Return the names of the configurations that ship."""
     return sorted(path.stem for path in CONFIGS.glob("*.toml"))
