@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from paperlora.errors import InputError
 from paperlora.files import ROOT, read_json, sha256_file, write_json, write_text
-from paperlora.pipeline import config as configuration
 from paperlora.pipeline import freshness
 from paperlora.pipeline.model import store
 
@@ -64,7 +63,10 @@ def opened(job: Job) -> Iterator[None]:
                 f"{job.run} is in use by another process",
                 remedy="wait for it, or name another --run",
             ) from None
-        write_text(job.run / "config.toml", configuration.to_toml(job.config))
+        # Not above: the commands of the locks import this module without an environment.
+        from paperlora.pipeline.config import to_toml  # noqa: PLC0415
+
+        write_text(job.run / "config.toml", to_toml(job.config))
         yield
 
 
@@ -81,8 +83,10 @@ def execute(job: Job, names: Sequence[str]) -> None:
 
 def papers_folder(config: RunConfig) -> Path:
     """Return the folder of PDFs that a run reads."""
+    from paperlora.pipeline.config import SHIPPED_PAPERS  # noqa: PLC0415
+
     papers = config.corpus.papers
-    return configuration.SHIPPED_PAPERS if papers == "shipped" else Path(papers)
+    return SHIPPED_PAPERS if papers == "shipped" else Path(papers)
 
 
 def _once(
@@ -136,7 +140,7 @@ def _dataset(job: Job) -> None:
     inputs = {
         "code": freshness.code("dataset"),
         "documents": sha256_file(job.run / "documents.jsonl"),
-        "config": asdict(job.config.dataset),
+        "config": job.config.dataset.model_dump(),
     }
     _once(
         job,
@@ -155,7 +159,7 @@ def _dataset(job: Job) -> None:
 def _model_inputs(job: Job) -> dict[str, Any]:
     return {
         "model": store.pin(job.config.model.id),
-        "model_config": asdict(job.config.model),
+        "model_config": job.config.model.model_dump(),
         **job.arithmetic,
     }
 
@@ -166,8 +170,8 @@ def _train(job: Job) -> None:
         **_model_inputs(job),
         "code": freshness.code("model", "train"),
         "data": {split: sha256_file(data / f"{split}.jsonl") for split in ("train", "validation")},
-        "adapter": asdict(job.config.adapter),
-        "train": asdict(job.config.train),
+        "adapter": job.config.adapter.model_dump(),
+        "train": job.config.train.model_dump(),
     }
 
     def action() -> None:
@@ -196,7 +200,7 @@ def _eval(job: Job) -> None:
         "code": freshness.code("model", "evaluate"),
         "data": {split: sha256_file(data / f"{split}.jsonl") for split in SPLITS},
         "adapter": sha256_file(job.run / "adapter" / "adapter_model.safetensors"),
-        "eval": asdict(job.config.eval),
+        "eval": job.config.eval.model_dump(),
     }
 
     def action() -> None:
