@@ -80,7 +80,7 @@ class DatasetConfig(Section):
     test_share: HeldOutShare = 0.2
     """Share of the papers that are used for the test; at least one paper is."""
     passage_words: Annotated[int, Field(ge=16, le=100_000)] = 70
-    """Words of one passage at most. A sentence is never cut, so one that is longer is a passage."""
+    """Words of one passage at most. A sentence is never cut: a longer one is a passage by itself."""
     answer_words: Annotated[int, Field(ge=8, le=100_000)] = 45
     """Words of one answer at most. Sentences of fewer than 8 words are never answers."""
     duplicate_overlap: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -147,8 +147,8 @@ class TrainConfig(Section):
 class MemoryConfig(Section):
     """What a training step keeps in memory, and how it is computed.
 
-    ``auto`` decides by the GPU's free memory. All keys except ``optimizer`` are about Gemma 3n, which
-    has a training step of its own.
+    ``auto`` decides by the GPU's free memory where nothing else is written. All keys except ``optimizer``
+    are about Gemma 3n, which has a training step of its own.
     """
 
     step: Literal["auto", "fused", "plain", "stock"] = "auto"
