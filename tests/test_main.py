@@ -85,7 +85,8 @@ def test_a_path_that_is_not_utf_8_is_bad_input(verified, capsys, tmp_path):
         file.write(b"%PDF-")
     code, _, err = run(capsys, "parse", "--papers", os.fsdecode(folder), "--run", "named")
     assert code == 2
-    assert "not valid UTF-8" in err
+    assert "corpus.papers is" in err
+    assert "UTF-8" in err
     assert not (tmp_path / "runs" / "named" / "config.toml").exists()
 
 

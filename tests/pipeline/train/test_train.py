@@ -54,6 +54,17 @@ def test_the_adapter_names_the_model_and_no_folder(trained):
     assert sorted(path.name for path in (trained / "adapter").glob("*.bin")) == []
 
 
+def test_a_gradient_norm_of_0_turns_clipping_off(prepared, tmp_path):
+    made = {}
+    for norm in (0, 1e9, 1e-9):  # 1e9 is above every norm, 1e-9 below every norm
+        run = shutil.copytree(prepared, tmp_path / str(norm))
+        config = tiny_config("train.max_steps=1", f"train.max_gradient_norm={norm}")
+        train.train(run, config, inputs="x", environment=ENVIRONMENT, device="cpu")
+        made[norm] = (run / ADAPTER).read_bytes(), losses(run)
+    assert made[0] == made[1e9]
+    assert made[0] != made[1e-9]
+
+
 def test_an_interrupted_training_goes_on_to_the_same_bytes(trained, fresh_run, monkeypatch):
     with monkeypatch.context() as patch:
         interrupt_at(patch, Runner, "train", 3)  # in the second step
@@ -98,7 +109,7 @@ def test_another_seed_gives_another_adapter(trained, fresh_run):
 
 def test_a_rate_that_ruins_the_model_stops_early_and_keeps_the_best(fresh_run):
     config = tiny_config(
-        "train.learning_rate=30", "train.warmup_steps=1", "train.validate_every=1",
+        "train.learning_rate=1", "train.warmup_steps=1", "train.validate_every=1",
         "train.patience=2", "train.max_steps=20", "train.max_gradient_norm=1e9",
     )  # fmt: skip
     train.train(fresh_run, config, inputs="x", environment=ENVIRONMENT, device="cpu")

@@ -236,7 +236,8 @@ def _step(trainer: Trainer, progress: Progress) -> bool:
     if loss is None:
         return False
     parameters = list(checkpoint.trainable(trainer.model).values())
-    torch.nn.utils.clip_grad_norm_(parameters, config.max_gradient_norm)
+    if config.max_gradient_norm:  # 0 turns clipping off, as in other trainers
+        torch.nn.utils.clip_grad_norm_(parameters, config.max_gradient_norm)
     trainer.optimizer.step()
     trainer.accumulator.changed()
     tokens = sum(len(example.prompt) + len(example.answer) for example in batch)
