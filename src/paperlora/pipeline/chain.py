@@ -125,8 +125,10 @@ def execute(job: Job, names: Sequence[str]) -> None:
             _COMMANDS[name](job, inputs)
             freshness.write(job.run, name, inputs, [job.run / one for one in _OUTPUTS[name]])
         if name == "dataset":
+            from paperlora.pipeline.dataset.dataset import SPLITS  # noqa: PLC0415
+
             counts = read_json(job.run / "dataset" / "dataset.json")["examples"]
-            shown = ", ".join(f"{count} {split}" for split, count in counts.items())
+            shown = ", ".join(f"{counts[split]} {split}" for split in SPLITS)
             print(f"dataset: {shown}", file=sys.stderr)
 
 
