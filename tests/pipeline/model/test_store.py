@@ -136,13 +136,59 @@ def test_every_listed_model_is_pinned_and_licensed():
     assert unpinned == {"gemma-3n-e4b-it"}
 
 
-def from_hub(tmp_path, endpoint):
+def folder_of_a_model(folder, content="{}"):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(content)
+    (folder / "model.safetensors").write_bytes(b"w" * 1000)
+    return folder
+
+
+def test_a_base_is_known_by_its_content_and_not_by_its_folder_s_name(tmp_path):
+    one = folder_of_a_model(tmp_path / "one" / "model")
+    same = folder_of_a_model(tmp_path / "moved")
+    other = folder_of_a_model(tmp_path / "other" / "model", '{"a": 1}')
+    trained_on = store.obtain(str(one)).revision
+    assert store.obtain(str(same), revision=trained_on).revision == trained_on
+    with pytest.raises(DataError, match="the adapter was trained on"):
+        store.obtain(str(other), revision=trained_on)
+
+
+def test_a_folder_is_read_again_only_when_a_file_changed(tmp_path, monkeypatch):
+    folder = folder_of_a_model(tmp_path / "model")
+    read = []
+    real = store.sha256_file
+    monkeypatch.setattr(store, "sha256_file", lambda path: (read.append(path.name), real(path))[1])
+    first = store.identity(str(folder))
+    assert sorted(read) == ["config.json", "model.safetensors"]
+    assert store.identity(str(folder)) == first
+    assert len(read) == 2
+    # the same size and time of change, as a careless copy leaves it
+    about = (folder / "model.safetensors").stat()
+    (folder / "model.safetensors").write_bytes(b"v" * 1000)
+    os.utime(folder / "model.safetensors", ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert store.identity(str(folder)) != first
+    assert read[2:] == ["model.safetensors"]
+    (store.cache() / "digests.json").write_text("damaged")
+    assert store.identity(str(folder))["sha256"] != first["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [('{"model_type": "gemma3n_text"}', True), ('{"model_type": "llama"}', False), ("{}", False)],
+)
+def test_gemma_3n_is_known_by_its_configuration(tmp_path, content, expected):
+    assert store.is_gemma3n(str(folder_of_a_model(tmp_path / "m", content))) is expected
+    assert store.is_gemma3n("tiny-gemma-3n")
+    assert not store.is_gemma3n("smollm2-135m-instruct")
+
+
+def from_hub(tmp_path, endpoint, revision=None):
     """Obtain a hub model in a process of its own: the hub's address is read once, at import."""
     code = (
         "import sys\n"
         "from paperlora.errors import PaperloraError\n"
         "from paperlora.pipeline.model import store\n"
-        "try:\n    found = store.obtain('gemma-3n-e4b-it')\n"
+        f"try:\n    found = store.obtain('gemma-3n-e4b-it', revision={revision!r})\n"
         "except PaperloraError as error:\n    print(error); sys.exit(error.code)\n"
         "print(found.id, found.revision, *sorted(p.name for p in found.directory.iterdir()))"
     )
@@ -166,6 +212,15 @@ def test_a_hub_model_is_fetched_without_code_or_pickles_and_named_by_its_commit(
     assert (code, out) == (
         0, f"google/gemma-3n-E4B-it {hub.COMMIT} config.json model.safetensors\n",
     )  # fmt: skip
+
+
+def test_a_hub_model_is_scored_at_the_commit_that_it_was_trained_on(tmp_path):
+    folder = folder_of_a_model(tmp_path / "served")
+    moved = "f" * 40
+    with hub.serve("google/gemma-3n-E4B-it", folder, moved) as endpoint:
+        assert from_hub(tmp_path, endpoint)[1].split()[1] == moved
+        code, out = from_hub(tmp_path, endpoint, revision=hub.COMMIT)
+    assert (code, out.split()[1]) == (0, hub.COMMIT)
 
 
 def test_a_gated_model_says_how_to_get_access(tmp_path):

