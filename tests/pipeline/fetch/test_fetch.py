@@ -1,10 +1,11 @@
-"""The fetch command: what is fetched, skipped, recorded and reported."""
+"""The fetch command: what it downloads, skips, records, merges and reports."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -183,17 +184,20 @@ def test_progress_follows_estimates_and_restarts(monkeypatch: pytest.MonkeyPatch
 
 def test_folder_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
+    write(tmp_path / "list.json", [])
     with pytest.raises(InputError, match=r"cannot use the folder.*--to"):
-        fetch([], tmp_path / "file")
+        run(tmp_path / "list.json", tmp_path / "file")
 
 
 def test_two_at_once(tmp_path: Path) -> None:
+    write(tmp_path / "list.json", [])
     handle = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     with pytest.raises(DataError, match="another fetch"):
-        fetch([], tmp_path)
+        run(tmp_path / "list.json", tmp_path)
+    assert not (tmp_path / "papers.json").exists()
     os.close(handle)
-    assert fetch([], tmp_path).hashes == {}
+    assert run(tmp_path / "list.json", tmp_path).hashes == {}
 
 
 @pytest.mark.parametrize("record", [True, False])
@@ -210,12 +214,14 @@ def test_record(
         run(path, tmp_path / "pdf", record=record)
     told = capsys.readouterr()
     assert told.out == f"{HASH} {tmp_path / 'pdf' / 'a.pdf'} fetched\n"
+    in_folder = [paper.sha256 for paper in read(tmp_path / "pdf" / "papers.json")]
     if record:
-        assert [paper.sha256 for paper in read(path)] == [HASH, None]
-        assert "recorded in" in told.err
+        assert [paper.sha256 for paper in read(path)] == in_folder == [HASH, None]
+        assert f"wrote the hashes of a into {path}" in told.err
     else:
         assert path.read_text() == before
-        assert "--record writes them" in told.err
+        assert in_folder == [None, None]
+        assert f"{path} has no hash of a → add them with --record" in told.err
 
 
 def test_a_known_hash_is_never_replaced(server: Server, tmp_path: Path) -> None:
@@ -226,3 +232,63 @@ def test_a_known_hash_is_never_replaced(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="SHA-256"):
         run(path, tmp_path / "pdf", record=True)
     assert [paper.sha256 for paper in read(path)] == ["0" * 64, HASH]
+
+
+def _list(path: Path, *papers: Paper) -> Path:
+    write(path, list(papers))
+    return path
+
+
+def test_two_lists_into_one_folder_keep_the_entries_of_both(server: Server, tmp_path: Path) -> None:
+    for name in "abc":
+        server.put(f"/{name}", body())
+    to = tmp_path / "pdf"
+    a, b, c = (_paper(server, name) for name in "abc")
+    run(_list(tmp_path / "one.json", a, b), to, record=True)
+    renamed = replace(b, title="A better title", field="health")
+    run(_list(tmp_path / "two.json", renamed, c), to)
+    assert read(to / "papers.json") == [
+        replace(a, sha256=HASH),
+        replace(renamed, sha256=HASH),  # the newer entry, the hash that was recorded
+        c,  # without --record nothing writes a hash
+    ]
+    assert read(tmp_path / "two.json") == [renamed, c]
+
+
+def test_the_hash_that_the_folder_knows_is_checked(server: Server, tmp_path: Path) -> None:
+    server.put("/a", body(), body(PDF + b"changed"))
+    to = tmp_path / "pdf"
+    run(_list(tmp_path / "one.json", _paper(server, "a")), to, record=True)
+    (to / "a.pdf").unlink()
+    with pytest.raises(DataError, match="SHA-256"):
+        run(_list(tmp_path / "two.json", _paper(server, "a")), to)
+
+
+@pytest.mark.parametrize("other", ["arxiv", "url"])
+def test_one_name_for_two_papers_is_refused_before_a_download(
+    server: Server, tmp_path: Path, other: str
+) -> None:
+    server.put("/a", body())
+    server.put("/b", body())
+    to = tmp_path / "pdf"
+    run(_list(tmp_path / "one.json", _paper(server, "a")), to)
+    requests, before = len(server.seen), (to / "papers.json").read_text()
+    value = {"arxiv": "2106.09685", "url": f"{server.base}/b?token=s3cret"}[other]
+    clash = replace(_paper(server, "a"), **{"url": None, other: value})
+    with pytest.raises(InputError) as caught:
+        run(_list(tmp_path / "two.json", _paper(server, "b"), clash), to)
+    message = str(caught.value)
+    assert f"from url {server.base}/a in {to / 'papers.json'}" in message
+    assert f"from {other} {value.partition('?')[0]} in {tmp_path / 'two.json'}" in message
+    assert "s3cret" not in message
+    assert len(server.seen) == requests
+    assert (to / "papers.json").read_text() == before
+
+
+def test_a_list_that_lies_in_its_own_folder(server: Server, tmp_path: Path) -> None:
+    server.put("/a", body())
+    path = _list(tmp_path / "papers.json", _paper(server, "a"))
+    run(path, tmp_path)
+    assert read(path) == [_paper(server, "a")]
+    run(path, tmp_path, record=True)
+    assert read(path) == [_paper(server, "a", HASH)]

@@ -1,4 +1,4 @@
-"""The list of papers: what is read, what is refused and how that is said, what is written."""
+"""The list of papers: what `read` accepts and refuses, with its messages, and what `write` writes."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_unknown_key_like_no_other(tmp_path: Path) -> None:
     ],
 )
 def test_bad_name(tmp_path: Path, name: str) -> None:
-    assert "cannot become a file name" in _refused(_list(tmp_path, {**LORA, "name": name}))
+    assert "cannot be used as a file name" in _refused(_list(tmp_path, {**LORA, "name": name}))
 
 
 @pytest.mark.parametrize("name", ["a", "batch-normalization", "futoma2017improved", "a" * 100])
@@ -154,7 +154,7 @@ def test_bad_entry(tmp_path: Path, change: dict[str, object], words: str) -> Non
 
 
 def test_missing_keys(tmp_path: Path) -> None:
-    assert "lacks title and field" in _refused(
+    assert "has no title and no field" in _refused(
         _list(tmp_path, {"name": "a", "arxiv": "2106.09685"})
     )
 
