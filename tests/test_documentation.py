@@ -75,26 +75,27 @@ def missing_paths(text: str) -> list[str]:
 
 
 @cache
-def sessions() -> frozenset[str]:
-    """Return the sessions of noxfile.py, which needs a nox to be imported."""
-    found = set()
+def sessions() -> dict[str, bool]:
+    """Return the sessions of noxfile.py: name → whether it runs the command of the same name."""
+    found = {}
     for node in ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef):
-            found |= {node.name for mark in node.decorator_list if "session" in ast.unparse(mark)}
+            if any("nox.session" in ast.unparse(mark) for mark in node.decorator_list):
+                found[node.name] = "without_environment" in ast.unparse(node)
         elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COMMANDS":
-            found |= ast.literal_eval(node.value).keys()
-    return frozenset(found)
+            found |= dict.fromkeys(ast.literal_eval(node.value), True)
+    return found
 
 
 @cache
 def help_of(name: str) -> str | None:
     """Return what describes the options of a session or command, None if there is no such one."""
-    if name in {"lint", "docs", "tests"}:
-        return ""
     if name == "install":
         return (ROOT / "env/install.sh").read_text(encoding="utf-8").partition("\nset ")[0]
     if name == "bench":
         return (ROOT / "tests/bench/install.py").read_text(encoding="utf-8")
+    if name != "image" and not sessions().get(name, True):
+        return ""  # a session that takes no options of this project
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         try:
