@@ -56,7 +56,6 @@ _OUTPUTS = {
 PAPERS_LIST = ROOT / "lockfiles" / "papers.json"
 SHIPPED_PAPERS = ROOT / "src" / "paperlora" / "papers"
 ADAPTER = "adapter/adapter_model.safetensors"
-NOTES = "notes.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +113,7 @@ def execute(job: Job, names: Sequence[str]) -> None:
             if not (job.run / ADAPTER).is_file():
                 raise DataError(f"{job.run} has no adapter", remedy="run `train` for it first")
             notes = [adapter_note(job), _score_note(job) if name == "report" else ""]
-            write_json(job.run / NOTES, [note for note in notes if note])
+            write_json(job.run / "notes.json", [note for note in notes if note])
             for note in {*notes} - printed - {""}:
                 print(f"note: {note}", file=sys.stderr)
             printed |= {*notes}
@@ -231,7 +230,7 @@ def _eval_inputs(job: Job) -> dict[str, Any]:
 def _report_inputs(job: Job) -> dict[str, Any]:
     from paperlora.pipeline.report import report  # noqa: PLC0415
 
-    return {"results": job.digests(*report.INPUTS, NOTES)}
+    return {"results": job.digests(*report.INPUTS, report.NOTES)}
 
 
 _INPUTS: dict[str, Callable[[Job], dict[str, Any]]] = {

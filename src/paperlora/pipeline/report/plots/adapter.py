@@ -1,4 +1,4 @@
-"""The adapter design: one transformer block, drawn from real shapes and ranks on one scale."""
+"""Draw one transformer block with its adapter, all shapes and ranks of the run on one scale."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ FAMILIES = {
     "attention": (("q_proj", "k_proj", "v_proj"), ("o_proj",)),
     "mlp": (("gate_proj", "up_proj"), ("down_proj",)),
 }
-"""The usual projections of a block in the order that data meets them, side by side in a tuple."""
+"""The usual projections of a block, in the order of the data flow; one tuple is one stage."""
 
 TITLES = {"attention": "Attention", "mlp": "MLP"}
 FROZEN, A_COLOUR, B_COLOUR = "#D5D9DE", ORANGE, BLUE
 
-SIDE, CELL, GAP, MARGIN = 0.86, 1.42, 0.3, 0.45
-"""Inches: longest side of a matrix, width of a cell, space between stages, ends of a row."""
+SIDE, SPACE, CELL, GAP, MARGIN = 0.92, 0.035, 1.42, 0.3, 0.45
+"""Inches: longest side of W and A or B together, space between them, width of a cell, space between
+stages, ends of a row."""
+WIDEST = 7.0
+"""Inches; a longer row would make the picture so wide that the names overlap when it is shown."""
 PANEL, HEAD, FOOT = 2.2, 0.62, 0.72
 """Inches: height of a row with its title, of the heading, of the bar at the bottom."""
 
@@ -38,7 +41,7 @@ class Cell:
 
 
 def layout(modules: list[dict[str, Any]]) -> dict[str, list[list[Cell]]]:
-    """Return group → stages → cells, with empty cells for usual projections that were left alone.
+    """Return group → stages → cells, with empty cells for usual projections without an adapter.
 
     A name that occurs twice (layers of two shapes) gives two cells; unusual names come last.
     """
@@ -60,6 +63,19 @@ def _cells(name: str, modules: list[dict[str, Any]]) -> list[Cell]:
     return [Cell(name=name, module=item) for item in named] or [Cell(name=name, module=None)]
 
 
+def lines(stages: list[list[Cell]]) -> list[list[list[Cell]]]:
+    """Split the stages of a group into lines that are at most ``WIDEST``."""
+    most = int((WIDEST - 2 * MARGIN) / CELL)
+    found: list[list[list[Cell]]] = [[]]
+    for stage in stages:
+        for start in range(0, len(stage), most):
+            part = stage[start : start + most]
+            if found[-1] and _row_width([*found[-1], part]) > WIDEST:
+                found.append([])
+            found[-1].append(part)
+    return found
+
+
 def _row_width(stages: list[list[Cell]]) -> float:
     return sum(map(len, stages)) * CELL + (len(stages) - 1) * GAP + 2 * MARGIN
 
@@ -67,12 +83,16 @@ def _row_width(stages: list[list[Cell]]) -> float:
 def draw(model: dict[str, Any], adapter: dict[str, Any]) -> Figure:
     """Draw the block, with a bar that shows the trainable share of all parameters.
 
-    Each side of each rectangle grows with the square root of the dimension it stands for, ranks
-    included, so that a rank of 8 beside a width of 16,384 can be seen and all sizes compare.
+    Each side of a rectangle grows with the square root of its dimension, for ranks too, so that a
+    rank of 8 beside a width of 16,384 can be seen and all sizes can be compared.
     """
     modules = adapter["modules"]
-    rows = layout(modules)
-    width = max([6.5, *map(_row_width, rows.values())])
+    rows = [
+        (TITLES.get(group, group) + (", continued" if index else ""), line)
+        for group, stages in layout(modules).items()
+        for index, line in enumerate(lines(stages))
+    ]
+    width = max([6.5, *(_row_width(line) for _, line in rows)])
     height = HEAD + PANEL * len(rows) + FOOT
     figure = Figure(figsize=(SIZE, SIZE * height / width))
     axes = figure.add_axes((0, 0, 1, 1))
@@ -80,9 +100,10 @@ def draw(model: dict[str, Any], adapter: dict[str, Any]) -> Figure:
     axes.set(xlim=(0, width), ylim=(0, height))
     axes.text(0.2, height - 0.2, _title(adapter), weight="bold", va="center")
     _legend(axes, height - 0.46, model)
-    unit = SIDE / max([1, *(max(item["in"], item["out"]) for item in modules)]) ** 0.5
-    for index, (group, stages) in enumerate(rows.items()):
-        _panel(axes, TITLES.get(group, group), stages, (width, height - HEAD - PANEL * index), unit)
+    longest = max([1, *(max(m["in"], m["out"]) ** 0.5 + m["rank"] ** 0.5 for m in modules)])
+    for index, (title, line) in enumerate(rows):
+        corner = (width, height - HEAD - PANEL * index)
+        _panel(axes, title, line, corner, (SIDE - SPACE) / longest)
     _share(axes, model, width)
     return figure
 
@@ -109,7 +130,7 @@ def _legend(axes: Axes, y: float, model: dict[str, Any]) -> None:
 def _panel(
     axes: Axes, title: str, stages: list[list[Cell]], corner: tuple[float, float], unit: float
 ) -> None:
-    """Draw one row of the block: the way of the data from left to right, cell by cell."""
+    """Draw one row of the block; data flows through its cells from left to right."""
     width, top = corner
     box = FancyBboxPatch(
         (0.15, top - PANEL + 0.12),
@@ -138,7 +159,7 @@ def _arrow(axes: Axes, x: float, y: float) -> None:
 
 
 def _cell(axes: Axes, cell: Cell, centre: tuple[float, float], unit: float) -> None:
-    """Draw W with A under it and B to its right (B·A has the shape of W), its sizes below."""
+    """Draw W with A under it and B to its right (B·A has the shape of W), and its sizes below."""
     x, y = centre
     axes.text(x, y + 0.6, short(cell.name, 16), weight="bold", ha="center", va="center")
     if cell.module is None:
@@ -148,12 +169,11 @@ def _cell(axes: Axes, cell: Cell, centre: tuple[float, float], unit: float) -> N
         axes.text(x, y, "no\nadapter", ha="center", va="center", fontsize=8, color=MUTED)
         return
     wide, high, thin = (unit * cell.module[key] ** 0.5 for key in ("in", "out", "rank"))
-    space = 0.035
-    left, bottom = x - (wide + space + thin) / 2, y - (high - space - thin) / 2
+    left, bottom = x - (wide + SPACE + thin) / 2, y - (high - SPACE - thin) / 2
     for corner, w, h, colour in (
         ((left, bottom), wide, high, FROZEN),
-        ((left, bottom - space - thin), wide, thin, A_COLOUR),
-        ((left + wide + space, bottom), thin, high, B_COLOUR),
+        ((left, bottom - SPACE - thin), wide, thin, A_COLOUR),
+        ((left + wide + SPACE, bottom), thin, high, B_COLOUR),
     ):
         axes.add_patch(Rectangle(corner, w, h, color=colour, linewidth=0))
     axes.text(left + wide / 2, bottom + high / 2, "W", ha="center", va="center", fontsize=8)

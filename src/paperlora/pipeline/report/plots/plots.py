@@ -1,8 +1,4 @@
-"""The pictures of a run as PNG bytes, all in one style.
-
-Here are the curves of training (loss and memory) and the entry point ``render``; the corpus is
-drawn in ``word_plots``, the scores in ``score_plots``, the adapter in ``adapter_plot``.
-"""
+"""Draw all plots of a run as PNG bytes in one style: ``render``, and the curves of loss and memory."""
 
 from __future__ import annotations
 

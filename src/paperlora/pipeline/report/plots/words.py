@@ -71,7 +71,7 @@ def words(documents: list[dict[str, Any]]) -> Figure:
     axes.bar_label(bars, [f"{item['words']:,}" for item in rows], padding=3, fontsize=8)
     axes.set_yticks(range(len(rows)), [short(item["paper"], 34) for item in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(0, 1.1 * max(1, *(item["words"] for item in rows)))
+    axes.set_xlim(0, 1.13 * max(1, *(item["words"] for item in rows)))
     axes.set_xlabel("words after cleaning")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
