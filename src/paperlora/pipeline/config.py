@@ -245,7 +245,22 @@ def load(name: str, overrides: Iterable[str] = ()) -> RunConfig:
         raise InputError(f"{path} is not valid TOML: {error}", remedy="correct the file") from None
     for override in overrides:
         _override(table, override)
-    return _validated(table)
+    return from_table(table)
+
+
+def from_table(table: dict[str, Any]) -> RunConfig:
+    """Check a table of sections and return it as a configuration.
+
+    Raises ``InputError`` that names every fault.
+    """
+    try:
+        return RunConfig.model_validate(table)
+    except ValidationError as error:
+        faults = [
+            str(_fault(one["type"], [str(part) for part in one["loc"]], one["input"]))
+            for one in error.errors(include_url=False)
+        ]
+        raise InputError("; ".join(faults)) from None
 
 
 def as_dict(config: RunConfig) -> dict[str, Any]:
@@ -291,7 +306,7 @@ def schema_of(section: str) -> dict[str, Any]:
 
 
 def _toml(value: object) -> str:
-    """Write a value as TOML: as JSON, except surrogates and DEL, which only JSON allows."""
+    """Write a value as TOML: as JSON, but without pairs of surrogates, and with DEL escaped."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -311,49 +326,26 @@ def _override(table: dict[str, Any], override: str) -> None:
         table[section][key] = value
 
 
-def _validated(table: dict[str, Any]) -> RunConfig:
-    """Return the configuration of ``table``.
-
-    Raises ``InputError`` that names every fault.
-    """
-    try:
-        return RunConfig.model_validate(table)
-    except ValidationError as error:
-        faults = [
-            str(_fault(one["type"], [str(part) for part in one["loc"]], one["input"]))
-            for one in error.errors(include_url=False)
-        ]
-        raise InputError("; ".join(faults)) from None
-
-
 def _fault(kind: str, place: list[str], value: object) -> InputError:
     """Return one fault that pydantic found: its ``kind``, the keys that lead to it, the value seen."""
-    name = ".".join(place)
-    sections = list(RunConfig.model_fields)
+    section, *keys = place
+    name = ".".join(place[:2])
     if kind == "missing":
         return InputError(
             f"{name} is missing",
             remedy='add [model] with id = "…", a name in lockfiles/models.json',
         )
-    if place[0] not in sections:
+    if kind == "extra_forbidden":
+        known = schema_of(section)["properties"] if keys else RunConfig.model_fields
+        what = f"key {keys[0]!r} in [{section}]" if keys else f"section [{section}]"
         return InputError(
-            f"unknown section [{name}]{_suggest(name, sections)}",
-            remedy=f"use {', '.join(sections)}",
+            f"unknown {what}{_suggest(place[-1], known)}", remedy=f"use {', '.join(known)}"
         )
-    if len(place) == 1:
+    if not keys:
         return InputError(f"{name} is {value!r}", remedy=f"make it a table: [{name}]")
-    section, key, *_ = place
-    schema = schema_of(section)["properties"]
-    if key not in schema:
-        return InputError(
-            f"unknown key {key!r} in [{section}]{_suggest(key, schema)}",
-            remedy=f"use {', '.join(schema)}",
-        )
-    verb = "is" if len(place) == 2 else "contains"
-    close = _suggest(str(value), schema[key].get("enum", ()))
-    return InputError(
-        f"{section}.{key} {verb} {value!r}{close}", remedy=f"give {allowed(section, key)}"
-    )
+    verb = "is" if len(keys) == 1 else "contains"  # the second of two keys is an index of a list
+    close = _suggest(str(value), schema_of(section)["properties"][keys[0]].get("enum", ()))
+    return InputError(f"{name} {verb} {value!r}{close}", remedy=f"give {allowed(section, keys[0])}")
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:
