@@ -105,7 +105,7 @@ def test_another_seed_gives_another_adapter(trained, fresh_run):
 
 def test_a_rate_that_ruins_the_model_stops_early_and_keeps_the_best(fresh_run):
     config = tiny_config(
-        "train.learning_rate=30", "train.warmup_steps=1", "train.validate_every=1",
+        "train.learning_rate=1", "train.warmup_steps=1", "train.validate_every=1",
         "train.patience=2", "train.max_steps=20", "train.max_gradient_norm=1e9",
     )  # fmt: skip
     train.train(fresh_run, config, inputs="x", device="cpu")
