@@ -168,9 +168,9 @@ def test_files_that_cannot_be_used_are_refused(tmp_path):
     bad.write_text("[model\n")
     with pytest.raises(InputError, match="not valid TOML"):
         config.load(str(bad))
-    for text, says in [("", "model"), ("[model]\n", "model.id"), ("model = 3", "table")]:
+    for text, words in [("", "model"), ("[model]\n", "model.id"), ("model = 3", "table")]:
         bad.write_text(text)
-        with pytest.raises(InputError, match=says):
+        with pytest.raises(InputError, match=words):
             config.load(str(bad))
 
 
