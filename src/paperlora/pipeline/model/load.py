@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 from paperlora.errors import InputError
 from paperlora.files import read_json
 from paperlora.pipeline.model import cpu_linear
-from paperlora.pipeline.model.gemma3n import load as load_gemma3n
+from paperlora.pipeline.model.gemma3n import reader
 from paperlora.pipeline.model.gemma3n.embedding import HostEmbedding
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ def load(
 ) -> Loaded:
     """Load the frozen base in 4 bits on ``where``; ``table_on_host`` speaks of Gemma 3n's alone."""
     dtype = compute_dtype(config.compute_dtype, where)
-    gemma3n = load_gemma3n.is_gemma3n(weights.directory)
+    gemma3n = reader.is_gemma3n(weights.directory)
     if gemma3n:
-        model = load_gemma3n.load(
+        model = reader.read(
             weights.directory,
             device=where,
             dtype=dtype,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from paperlora.pipeline.model.gemma3n import fused, plain
-from paperlora.pipeline.model.gemma3n.weights import Adapter, Projection
+from paperlora.pipeline.model.gemma3n.parameters import Adapter, Projection
 
 T, S, H = 3, 4, 48  # H is no power of two
 
@@ -92,30 +92,30 @@ def test_inject(layer):
     assert_same(*both(lambda ops: [ops.inject_backward(layer, y, q)]))
 
 
-def test_middle(layer):
+def test_combine(layer):
     o, p0, x, low, da, df = rows(), rows(), rows(), rows(), rows(), rows()
 
     def forward(ops):
         f = wide()
-        return ops.middle(layer, o, p0, x, low, f), f
+        return ops.combine(layer, o, p0, x, low, f), f
 
     assert_same(*both(forward))
-    a = plain.middle(layer, o, p0, x, low, wide())
-    assert_same(*both(lambda ops: ops.middle_backward(layer, o, low, a, da, df)))
+    a = plain.combine(layer, o, p0, x, low, wide())
+    assert_same(*both(lambda ops: ops.combine_backward(layer, o, low, a, da, df)))
 
 
 @pytest.mark.parametrize(("normed", "turned"), [(True, True), (False, False)])
 def test_rotate(normed, turned):
     torch.manual_seed(0)
     heads, width = 2, 32
-    y, outward = torch.randn(T, heads * width + 5)[:, :-5], torch.randn(T, heads, width + 3)
-    outward = outward[..., :width].transpose(0, 1)
+    y, dout = torch.randn(T, heads * width + 5)[:, :-5], torch.randn(T, heads, width + 3)
+    dout = dout[..., :width].transpose(0, 1)
     weight = torch.randn(width) if normed else None
     turn = (torch.randn(T, width // 2), torch.randn(T, width // 2)) if turned else None
 
     def backward(ops):
         dy = wide(heads * width)
-        ops.rotate_backward(y, weight, 1e-6, turn, outward, dy)
+        ops.rotate_backward(y, weight, 1e-6, turn, dout, dy)
         return [dy]
 
     assert_same(*both(lambda ops: [ops.rotate(y, weight, 1e-6, turn, heads)]))
@@ -163,12 +163,12 @@ def test_attend(window):
         (ends - torch.tensor(sizes)).repeat_interleave(torch.tensor(sizes)),
         ends.repeat_interleave(torch.tensor(sizes)),
     )
-    outward = torch.randn(tokens, 4, width + 8)[..., :width].transpose(0, 1)
+    dout = torch.randn(tokens, 4, width + 8)[..., :width].transpose(0, 1)
     assert_same(*both(lambda ops: [ops.attend(q, k, v, bounds, window)[0]]))
 
     def backward(ops):
         made = ops.attend(q, k, v, bounds, window)
-        return ops.attend_backward((q, k, v), bounds, window, made, outward)
+        return ops.attend_backward((q, k, v), bounds, window, made, dout)
 
     assert_same(*both(backward))
 

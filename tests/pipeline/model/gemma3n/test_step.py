@@ -94,7 +94,7 @@ def test_the_extra_columns_hold_the_adapter(wrapped):
     read = step.read(wrapped, ops=plain, activations="keep", chunk=64)
     group = read.layers[0].first
     torch.manual_seed(1)
-    x = products.room(group, 5, read.head)
+    x = products.input_buffer(group, 5, read.head)
     x[:, : group.columns] = torch.randn(5, group.columns)
     together = products.forward(plain, group, x)
     at = 0

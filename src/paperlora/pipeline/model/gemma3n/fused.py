@@ -20,7 +20,7 @@ from paperlora.pipeline.model.gemma3n.kernels import attention, matrix, streams
 from paperlora.pipeline.model.gemma3n.kernels import tokens as rows
 
 if TYPE_CHECKING:
-    from paperlora.pipeline.model.gemma3n.weights import Layer, Projection
+    from paperlora.pipeline.model.gemma3n.parameters import Layer, Projection
 
 Tensor = torch.Tensor
 
@@ -85,17 +85,17 @@ def rotate_backward(
     weight: Tensor | None,
     eps: float,
     turn: tuple[Tensor, Tensor] | None,
-    outward: Tensor,
+    dout: Tensor,
     dy: Tensor,
 ) -> None:
     """As ``plain.rotate_backward``."""
-    heads, tokens, width = outward.shape
-    if outward.stride(2) != 1:
-        outward = outward.contiguous()
+    heads, tokens, width = dout.shape
+    if dout.stride(2) != 1:
+        dout = dout.contiguous()
     cos, sin = turn or (y, y)
     rows.rotate_backward[(tokens, heads)](
-        y, outward, dy, y if weight is None else weight, cos, sin,
-        y.stride(0), dy.stride(0), outward.stride(0), outward.stride(1), eps,
+        y, dout, dy, y if weight is None else weight, cos, sin,
+        y.stride(0), dy.stride(0), dout.stride(0), dout.stride(1), eps,
         D=width, NORM=weight is not None, TURN=turn is not None, num_warps=1,
     )  # fmt: skip
 
@@ -134,7 +134,7 @@ def attend_backward(
     bounds: tuple[Tensor, Tensor],
     window: int,
     made: tuple[Tensor, Tensor | None],
-    outward: Tensor,
+    dout: Tensor,
 ) -> tuple[Tensor, ...]:
     """As ``plain.attend_backward``."""
     q, k, v = inputs
@@ -142,44 +142,44 @@ def attend_backward(
     heads, tokens, width = q.shape
     assert sizes is not None  # noqa: S101 - attend returned it
     given = torch.empty_like(sizes)
-    attention.products[(tokens, heads)](
-        out, outward, given, tokens, outward.stride(0), outward.stride(1), D=width, num_warps=1
+    attention.deltas[(tokens, heads)](
+        out, dout, given, tokens, dout.stride(0), dout.stride(1), D=width, num_warps=1
     )
     dq, dk, dv = torch.empty_like(q), torch.empty_like(q), torch.empty_like(q)
     blocks = _blocks(q)
     grid = (tokens // int(blocks["BM"]), heads)
-    strides = (outward.stride(0), outward.stride(1))
+    strides = (dout.stride(0), dout.stride(1))
     shape = {"GROUP": heads // len(k), "D": width, **blocks}
     attention.backward_queries[grid](
-        q, k, v, bounds[0], outward, sizes, given, dq, tokens, window, *strides, **shape,
+        q, k, v, bounds[0], dout, sizes, given, dq, tokens, window, *strides, **shape,
         num_warps=8, num_stages=1,
     )  # fmt: skip
     attention.backward_keys[grid](
-        q, k, v, *bounds, outward, sizes, given, dk, dv, tokens, window, *strides, **shape,
+        q, k, v, *bounds, dout, sizes, given, dk, dv, tokens, window, *strides, **shape,
         num_warps=8, num_stages=1,
     )  # fmt: skip
     apart = (len(k), heads // len(k), tokens, width)
     return dq, dk.view(apart).sum(1), dv.view(apart).sum(1)
 
 
-def middle(layer: Layer, o: Tensor, p0: Tensor, x: Tensor, low: Tensor, f: Tensor) -> Tensor:
-    """As ``plain.middle``."""
+def combine(layer: Layer, o: Tensor, p0: Tensor, x: Tensor, low: Tensor, f: Tensor) -> Tensor:
+    """As ``plain.combine``."""
     a = torch.empty_like(o)
     tokens, hidden = o.shape
-    rows.middle[(tokens,)](
+    rows.combine[(tokens,)](
         o, p0, x, low, a, f, layer.attention_norm, layer.laurel_norm, layer.before_mlp_norm,
         hidden, x.stride(0), f.stride(0), layer.eps, BH=_width(hidden), num_warps=8,
     )  # fmt: skip
     return a
 
 
-def middle_backward(
+def combine_backward(
     layer: Layer, o: Tensor, low: Tensor, a: Tensor, da: Tensor, df: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As ``plain.middle_backward``."""
+    """As ``plain.combine_backward``."""
     do, dlow, skip = torch.empty_like(o), torch.empty_like(o), torch.empty_like(o)
     tokens, hidden = o.shape
-    rows.middle_backward[(tokens,)](
+    rows.combine_backward[(tokens,)](
         o, low, a, da, df, do, dlow, skip,
         layer.attention_norm, layer.laurel_norm, layer.before_mlp_norm,
         hidden, df.stride(0), layer.eps, BH=_width(hidden), num_warps=8,

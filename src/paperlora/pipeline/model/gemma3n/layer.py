@@ -14,7 +14,7 @@ import torch
 from paperlora.pipeline.model.gemma3n import products
 
 if TYPE_CHECKING:
-    from paperlora.pipeline.model.gemma3n.weights import Layer
+    from paperlora.pipeline.model.gemma3n.parameters import Layer
 
 Tensor = torch.Tensor
 
@@ -70,21 +70,21 @@ def forward(
 ) -> tuple[Tensor | None, Saved | None]:
     """Return the streams after the layer, if its ``result`` is asked for, and what to ``save``."""
     ops, tokens = context.ops, h.shape[1]
-    x = products.room(layer.first, tokens, h)
+    x = products.input_buffer(layer.first, tokens, h)
     p = ops.predict(layer, h, x[:, : layer.first.columns])
     first = products.forward(ops, layer.first, x)
     left = layer.first.members[0].rows
     low = products.plain_forward(ops, layer.laurel, first[:, :left])
-    mixed = products.room(layer.o, tokens, h)
+    mixed = products.input_buffer(layer.o, tokens, h)
     heads = _heads(context, layer, first[:, left:])
     attention = ops.attend(*heads, context.bounds, context.windows[layer.sliding])
     heads_apart = mixed[:, : layer.o.columns].unflatten(1, (context.heads, -1))
     heads_apart.copy_(attention[0].transpose(0, 1))
     o = products.forward(ops, layer.o, mixed)
-    f = products.room(layer.gate_up, tokens, h)
-    a = ops.middle(layer, o, p[0], x[:, : layer.first.columns], low, f[:, : layer.gate_up.columns])
+    f = products.input_buffer(layer.gate_up, tokens, h)
+    a = ops.combine(layer, o, p[0], x[:, : layer.first.columns], low, f[:, : layer.gate_up.columns])
     gate_up = products.forward(ops, layer.gate_up, f)
-    inner = products.room(layer.down, tokens, h)
+    inner = products.input_buffer(layer.down, tokens, h)
     ops.activate(gate_up, layer.cutoff, inner[:, : layer.down.columns])
     if not save:
         del gate_up, f
@@ -121,7 +121,7 @@ def backward(context: Context, layer: Layer, saved: Saved, dq: Tensor) -> Tensor
     ops.activate_backward(s.gate_up, layer.cutoff, dinner)
     del dinner
     df = products.backward(ops, layer.gate_up, s.f, s.gate_up)
-    do, dlow, skip = ops.middle_backward(layer, s.o, s.low, s.a, da, df)
+    do, dlow, skip = ops.combine_backward(layer, s.o, s.low, s.a, da, df)
     dfirst = torch.empty_like(s.first)
     left = layer.first.members[0].rows
     dfirst[:, :left] = products.plain_backward(ops, layer.laurel, dlow)
@@ -158,9 +158,9 @@ def _attend_backward(
 ) -> None:
     """Write the gradients of the product's query, key and value columns into ``dy``."""
     ops, turn = context.ops, context.turns[layer.sliding]
-    outward = dmixed.unflatten(1, (context.heads, -1)).transpose(0, 1)
+    dout = dmixed.unflatten(1, (context.heads, -1)).transpose(0, 1)
     dq, dk, dv = ops.attend_backward(
-        saved.heads, context.bounds, context.windows[layer.sliding], saved.attention, outward
+        saved.heads, context.bounds, context.windows[layer.sliding], saved.attention, dout
     )
     columns = saved.first[:, saved.first.shape[1] - dy.shape[1] :]
     query, *own = _parts(context, layer, columns)

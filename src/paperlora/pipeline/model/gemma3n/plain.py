@@ -20,7 +20,7 @@ from bitsandbytes.functional import dequantize_4bit
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from paperlora.pipeline.model.gemma3n.weights import Layer, Projection
+    from paperlora.pipeline.model.gemma3n.parameters import Layer, Projection
 
 Tensor = torch.Tensor
 
@@ -28,14 +28,14 @@ Tensor = torch.Tensor
 def _gradients(
     function: Callable[..., Tensor | tuple[Tensor, ...]],
     inputs: Sequence[Tensor],
-    outward: Sequence[Tensor],
+    dout: Sequence[Tensor],
 ) -> tuple[Tensor, ...]:
     """Return the gradients of ``inputs``, given those of what ``function`` makes of them."""
     with torch.enable_grad():
         leaves = [tensor.detach().requires_grad_() for tensor in inputs]
         made = function(*leaves)
         outputs = made if isinstance(made, tuple) else (made,)
-        return torch.autograd.grad(outputs, leaves, list(outward))
+        return torch.autograd.grad(outputs, leaves, list(dout))
 
 
 def _norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
@@ -97,12 +97,12 @@ def rotate_backward(
     weight: Tensor | None,
     eps: float,
     turn: tuple[Tensor, Tensor] | None,
-    outward: Tensor,
+    dout: Tensor,
     dy: Tensor,
 ) -> None:
     """Write the gradient of ``y`` into ``dy``."""
-    heads = len(outward)
-    found = _gradients(lambda one: _rotate(one, weight, eps, turn, heads), [y], [outward])
+    heads = len(dout)
+    found = _gradients(lambda one: _rotate(one, weight, eps, turn, heads), [y], [dout])
     dy.copy_(found[0])
 
 
@@ -128,27 +128,27 @@ def attend_backward(
     bounds: tuple[Tensor, Tensor],
     window: int,
     made: tuple[Tensor, Tensor | None],  # noqa: ARG001 - the kernels need it
-    outward: Tensor,
+    dout: Tensor,
 ) -> tuple[Tensor, ...]:
     """Return the gradients of queries, keys and values; ``made`` is what ``attend`` returned."""
-    return _gradients(lambda q, k, v: attend(q, k, v, bounds, window)[0], inputs, [outward])
+    return _gradients(lambda q, k, v: attend(q, k, v, bounds, window)[0], inputs, [dout])
 
 
-def _middle(layer: Layer, o: Tensor, p0: Tensor, x: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
+def _combine(layer: Layer, o: Tensor, p0: Tensor, x: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
     attended = p0.float() + _norm(o, layer.attention_norm, layer.eps)
     laurel = x.float() + _norm(low, layer.laurel_norm, layer.eps)
     a = ((attended + laurel) / math.sqrt(2)).to(o.dtype)
     return a, _norm(a, layer.before_mlp_norm, layer.eps).to(o.dtype)
 
 
-def middle(layer: Layer, o: Tensor, p0: Tensor, x: Tensor, low: Tensor, f: Tensor) -> Tensor:
+def combine(layer: Layer, o: Tensor, p0: Tensor, x: Tensor, low: Tensor, f: Tensor) -> Tensor:
     """Join attention ``o``, its residual ``p0`` and LAuReL; ``f`` becomes the MLP's normed input."""
-    a, normed = _middle(layer, o, p0, x, low)
+    a, normed = _combine(layer, o, p0, x, low)
     f.copy_(normed)
     return a
 
 
-def middle_backward(
+def combine_backward(
     layer: Layer, o: Tensor, low: Tensor, a: Tensor, da: Tensor, df: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of ``o``, of ``low`` and the one that ``p0`` and ``x`` share."""
@@ -224,8 +224,8 @@ def inject(layer: Layer, q: Tensor, y: Tensor) -> None:
 
 def inject_backward(layer: Layer, y: Tensor, dq: Tensor) -> Tensor:
     """Return the gradient of ``y``."""
-    outward = dq[1:].float().sum(0)
-    return _gradients(lambda one: _norm(one, layer.ple_norm, layer.eps), [y], [outward])[0]
+    dout = dq[1:].float().sum(0)
+    return _gradients(lambda one: _norm(one, layer.ple_norm, layer.eps), [y], [dout])[0]
 
 
 def expand(one: Projection, out: Tensor, place: int) -> None:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from paperlora.pipeline.model.gemma3n.weights import Group, Projection
+    from paperlora.pipeline.model.gemma3n.parameters import Group, Projection
 
 Tensor = torch.Tensor
 
 
-def room(group: Group, tokens: int, like: Tensor) -> Tensor:
+def input_buffer(group: Group, tokens: int, like: Tensor) -> Tensor:
     """Return an input for ``group``, [tokens, columns + extra]; the caller fills the columns."""
     made = like.new_empty(tokens, group.columns + group.extra)
     made[:, group.columns + group.ranks :] = 0  # multiplied by nought, so it must be a number
@@ -57,8 +57,8 @@ def backward(ops: Any, group: Group, x: Tensor, dy: Tensor) -> Tensor:  # noqa: 
             rank = len(member.adapter.a)
             begin = columns + place
             projected = x[:, begin : begin + rank]
-            outward = dy[:, row : row + member.rows]
-            _add_product(member.adapter.b_gradient, outward.T, projected, member.adapter.scale)
+            dout = dy[:, row : row + member.rows]
+            _add_product(member.adapter.b_gradient, dout.T, projected, member.adapter.scale)
             place += rank
         row += member.rows
     return dx

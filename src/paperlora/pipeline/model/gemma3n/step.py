@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 
 from paperlora.pipeline.model.gemma3n import layer as layers
-from paperlora.pipeline.model.gemma3n import products, weights
-from paperlora.pipeline.model.gemma3n.entries import OnDevice, OnHost
+from paperlora.pipeline.model.gemma3n import parameters, products
+from paperlora.pipeline.model.gemma3n.layer_inputs import OnDevice, OnHost
 
 if TYPE_CHECKING:
     from paperlora.pipeline.model.gemma3n.layer import Context, Saved
@@ -52,11 +52,11 @@ class Model:
     head: Tensor
     """[vocabulary, hidden]"""
     cap: float
-    layers: list[weights.Layer]
-    adapters: weights.Adapters
-    ple_projection: weights.Projection
-    unembed: list[weights.Projection]
-    embed: list[weights.Projection]
+    layers: list[parameters.Layer]
+    adapters: parameters.Adapters
+    ple_projection: parameters.Projection
+    unembed: list[parameters.Projection]
+    embed: list[parameters.Projection]
     ops: Any
     activations: str
     """``keep``, ``recompute`` or ``offload``."""
@@ -69,16 +69,16 @@ def read(tuned: Any, *, ops: Any, activations: str, chunk: int) -> Model:  # noq
     base = tuned.get_base_model()
     text = getattr(base.model, "language_model", base.model)
     dtype, device = text.norm.weight.dtype, text.norm.weight.device
-    adapters = weights.gather(tuned, dtype, device)
+    adapters = parameters.gather(tuned, dtype, device)
     return Model(
         text=text,
         head=base.lm_head.weight,
         cap=text.config.final_logit_softcapping or 0.0,
-        layers=[weights.layer(module, adapters) for module in text.layers],
+        layers=[parameters.layer(module, adapters) for module in text.layers],
         adapters=adapters,
-        ple_projection=weights.projection(text.per_layer_model_projection, adapters),
-        unembed=[weights.projection(m, adapters) for m in text.altup_unembed_projections],
-        embed=[weights.projection(m, adapters) for m in text.altup_projections],
+        ple_projection=parameters.projection(text.per_layer_model_projection, adapters),
+        unembed=[parameters.projection(m, adapters) for m in text.altup_unembed_projections],
+        embed=[parameters.projection(m, adapters) for m in text.altup_projections],
         ops=ops,
         activations=activations,
         chunk=chunk,
@@ -198,18 +198,18 @@ def _loss(model: Model, h: Tensor, given: Inputs, *, train: bool) -> tuple[Tenso
         leaf = h.detach().requires_grad_(train)
         out = _tail(model, leaf)
     hidden = out.detach()
-    outward = torch.empty_like(hidden)
+    dout = torch.empty_like(hidden)
     losses = torch.empty(len(hidden), device=hidden.device)
     for start in range(0, len(hidden), model.chunk):
         rows = slice(start, start + model.chunk)
         logits = hidden[rows] @ model.head.T
         model.ops.cross_entropy(logits, given.labels[rows], model.cap, given.scale, losses[rows])
         if train:
-            torch.mm(logits, model.head, out=outward[rows])
+            torch.mm(logits, model.head, out=dout[rows])
         del logits
     if not train:
-        return losses.sum(), outward
-    return losses.sum(), torch.autograd.grad(out, leaf, outward)[0]
+        return losses.sum(), dout
+    return losses.sum(), torch.autograd.grad(out, leaf, dout)[0]
 
 
 def _tail(model: Model, h: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ def is_gemma3n(directory: Path) -> bool:
     return str(read_json(directory / "config.json").get("model_type")).startswith("gemma3n")
 
 
-def load(
+def read(
     directory: Path,
     *,
     device: torch.device,
@@ -57,13 +57,13 @@ def load(
     _pack_linear(made, dtype)
     embedding = language.embed_tokens_per_layer
     del language.embed_tokens_per_layer
-    found = _read(made, directory, multimodal=multimodal, device=device, dtype=dtype)
+    found = _fill(made, directory, multimodal=multimodal, device=device, dtype=dtype)
     table = found if table_on_host or device.type == "cpu" else found.to(device, dtype)
     language.embed_tokens_per_layer = HostEmbedding(
         table, embedding.scalar_embed_scale, device, dtype
     )
     made.tie_weights()
-    _settle(made, directory, device, dtype)
+    _finish(made, directory, device, dtype)
     return made
 
 
@@ -101,7 +101,7 @@ def _tensors(directory: Path) -> Iterator[tuple[str, torch.Tensor]]:
                 yield key, file.get_tensor(key)
 
 
-def _read(
+def _fill(
     made: torch.nn.Module,
     directory: Path,
     *,
@@ -158,7 +158,7 @@ def _place(
         setattr(module, leaf, value)
 
 
-def _settle(made: Any, directory: Path, device: torch.device, dtype: torch.dtype) -> None:  # noqa: ANN401
+def _finish(made: Any, directory: Path, device: torch.device, dtype: torch.dtype) -> None:  # noqa: ANN401
     """Move the buffers, which no checkpoint holds, and set what peft and generation ask for."""
     for module in made.modules():
         for name, buffer in module.named_buffers(recurse=False):
