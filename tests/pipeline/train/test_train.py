@@ -11,7 +11,7 @@ from paperlora.files import read_json, read_jsonl
 from paperlora.pipeline.config import TrainConfig
 from paperlora.pipeline.model.gemma3n.runner import Runner
 from paperlora.pipeline.train import train
-from paperlora.pipeline.train.accumulate import Rows
+from paperlora.pipeline.train.accumulate import PackedAccumulator
 
 ADAPTER = "adapter/adapter_model.safetensors"
 
@@ -69,7 +69,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bytes(trained, fresh_run, m
 def test_an_interruption_in_the_last_validation_is_heard(trained, fresh_run, monkeypatch):
     rows = [row for row in read_jsonl(trained / "metrics.jsonl") if row["split"] == "validation"]
     with monkeypatch.context() as patch:
-        interrupt_at(patch, Rows, "loss", len(rows))
+        interrupt_at(patch, PackedAccumulator, "loss", len(rows))
         with pytest.raises(KeyboardInterrupt):
             train.train(fresh_run, tiny_config(), inputs="x", device="cpu")
     assert not (fresh_run / "adapter").exists()
@@ -83,7 +83,7 @@ def test_a_checkpoint_of_other_inputs_is_not_gone_on_from(trained, fresh_run, mo
         with pytest.raises(KeyboardInterrupt):
             train.train(fresh_run, tiny_config(), inputs="other", device="cpu")
     train.train(fresh_run, tiny_config(), inputs="x", device="cpu")
-    assert "going on" not in capsys.readouterr().err
+    assert "resuming" not in capsys.readouterr().err
     assert losses(fresh_run) == losses(trained)
 
 

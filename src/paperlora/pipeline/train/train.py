@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from paperlora.pipeline.model.encoding import Encoded
     from paperlora.pipeline.model.load import Loaded
     from paperlora.pipeline.train.accumulate import Accumulator
-    from paperlora.pipeline.train.plan import Settings
+    from paperlora.pipeline.train.plan import MemoryPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ def train(run: Path, config: RunConfig, *, inputs: object, device: str = "auto")
     where = load.device(device)
     files = store.obtain(config.model.id)
     load.prepare(config.train.seed)
-    chosen = accumulate.settings(files, config, where)
+    chosen = accumulate.memory_plan(files, config, where)
     loaded = load.load(
         files, config.model, where, table_on_host=chosen is None or chosen.table_on_host
     )
@@ -70,7 +70,7 @@ def _trainer(
     run: Path,
     config: RunConfig,
     loaded: Loaded,
-    settings: Settings | None,
+    settings: MemoryPlan | None,
     stop: Callable[[], bool],
 ) -> Trainer:
     torch.manual_seed(config.train.seed)  # the adapter's first values are random
@@ -141,7 +141,7 @@ def _optimise(trainer: Trainer, run: Path, *, key: str) -> tuple[Progress, dict[
                 keep(rng)
                 print(
                     f"stopped after step {progress.step} of {config.max_steps}; "
-                    "run the same command to go on from there",
+                    "run the same command to resume from there",
                     file=sys.stderr,
                 )
                 raise KeyboardInterrupt
@@ -154,24 +154,24 @@ def _optimise(trainer: Trainer, run: Path, *, key: str) -> tuple[Progress, dict[
                     progress.log(config.max_steps)
             write_jsonl(run / "metrics.jsonl", progress.rows)
     if trainer.stop():
-        raise KeyboardInterrupt  # it came with the last step; the checkpoint holds that too
+        raise KeyboardInterrupt  # a signal during the last validation; the checkpoint is complete
     return progress, best
 
 
 def _resume(trainer: Trainer, path: Path, key: str) -> tuple[Progress, dict[str, torch.Tensor]]:
-    """Return where a checkpoint of the same inputs left off, or the start."""
+    """Return progress and best adapter from a checkpoint with the same ``key``, or those of a new start."""
     counters = checkpoint.counters(path)
     if counters is None or counters.pop("key") != key:
         return Progress(), _weights(trainer.model)
     best = checkpoint.restore(path, model=trainer.model, optimizer=trainer.optimizer)
     trainer.accumulator.changed()
     progress = Progress(**counters)
-    print(f"going on from step {progress.step} of {trainer.config.max_steps}", file=sys.stderr)
+    print(f"resuming from step {progress.step} of {trainer.config.max_steps}", file=sys.stderr)
     return progress, best
 
 
 def _step(trainer: Trainer, progress: Progress) -> bool:
-    """Take one optimiser step; return False, with nothing changed, when asked to stop meanwhile."""
+    """Take one optimiser step; return False, with no parameter changed, if a signal arrived meanwhile."""
     began = time.perf_counter()
     config = trainer.config
     batch = [
@@ -203,7 +203,7 @@ def _step(trainer: Trainer, progress: Progress) -> bool:
 def _validate(
     trainer: Trainer, progress: Progress, best: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Measure the validation loss (nats a token); return the best adapter, this one or the old."""
+    """Record the validation loss (nats per answer token); return the best adapter, this one or ``best``."""
     began = time.perf_counter()
     loss = trainer.accumulator.loss(trainer.validation)
     progress.seconds += time.perf_counter() - began
@@ -216,8 +216,12 @@ def _validate(
 
 
 def batch_indices(size: int, step: int, accumulation: int, seed: int) -> list[int]:
-    """Return the examples of one step: each epoch is a new seeded order, and none is skipped."""
+    """Return the examples of one step (from 0) by index: each epoch takes all, in an order of its own.
+
+    The order depends on the seed and the epoch alone, so a resumed training takes the same examples.
+    """
     indices = []
+    # A step may cross from one epoch into the next.
     for place in range(step * accumulation, (step + 1) * accumulation):
         epoch, position = divmod(place, size)
         order = list(range(size))
@@ -227,7 +231,7 @@ def batch_indices(size: int, step: int, accumulation: int, seed: int) -> list[in
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
-    """Return the rate of a step (from 0): linear warm-up, then linear decay towards zero."""
+    """Return the learning rate of a step (from 0): linear warm-up, then linear decay towards zero."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     left = (config.max_steps - step) / max(1, config.max_steps - config.warmup_steps)

@@ -209,8 +209,8 @@ def correct_backward(
 
 
 @triton.jit
-def inject(q, y, norm, T, H, eps, S: tl.constexpr, BH: tl.constexpr):
-    """Add the normed ``y`` to ``q[1:]``, in place; see ``plain.inject``."""
+def add_ple(q, y, norm, T, H, eps, S: tl.constexpr, BH: tl.constexpr):
+    """Add the normed ``y`` to ``q[1:]``, in place; see ``plain.add_ple``."""
     t = tl.program_id(0).to(tl.int64)
     col = tl.arange(0, BH)
     on = col < H
@@ -223,8 +223,8 @@ def inject(q, y, norm, T, H, eps, S: tl.constexpr, BH: tl.constexpr):
 
 
 @triton.jit
-def inject_backward(y, dq, dy, norm, T, H, eps, S: tl.constexpr, BH: tl.constexpr):
-    """Write the gradient ``dy``; see ``plain.inject_backward``."""
+def add_ple_backward(y, dq, dy, norm, T, H, eps, S: tl.constexpr, BH: tl.constexpr):
+    """Write the gradient ``dy``; see ``plain.add_ple_backward``."""
     t = tl.program_id(0).to(tl.int64)
     col = tl.arange(0, BH)
     on = col < H

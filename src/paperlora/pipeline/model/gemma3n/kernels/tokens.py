@@ -203,8 +203,8 @@ def activate_backward(y, dh, cutoff, N, y_stride, dh_stride, SPARSE: tl.constexp
 
 
 @triton.jit
-def scale_input(g, e, z, P, e_stride, B: tl.constexpr):
-    """Write gelu(g) * e for one token to ``z``; see ``plain.scale_input``."""
+def gate_ple(g, e, z, P, e_stride, B: tl.constexpr):
+    """Write gelu(g) * e for one token to ``z``; see ``plain.gate_ple``."""
     t = tl.program_id(0).to(tl.int64)
     col = tl.arange(0, B)
     on = col < P
@@ -214,8 +214,8 @@ def scale_input(g, e, z, P, e_stride, B: tl.constexpr):
 
 
 @triton.jit
-def scale_input_backward(g, e, dz, dg, P, e_stride, B: tl.constexpr):
-    """Write the gradient ``dg`` for one token; see ``plain.scale_input_backward``."""
+def gate_ple_backward(g, e, dz, dg, P, e_stride, B: tl.constexpr):
+    """Write the gradient ``dg`` for one token; see ``plain.gate_ple_backward``."""
     t = tl.program_id(0).to(tl.int64)
     col = tl.arange(0, B)
     on = col < P
