@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from paperlora.files import read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from paperlora.pipeline.model import adapter, adapter_files, encoding, load, store
-from paperlora.pipeline.train import accumulate, checkpoint, interrupt, memory
+from paperlora.pipeline.train import accumulate, checkpoint, interrupt, memory, schedule
 from paperlora.pipeline.train.progress import Progress
 
 WORK = "checkpoints"
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from paperlora.pipeline.model.encoding import Encoded
     from paperlora.pipeline.model.load import Loaded
     from paperlora.pipeline.train.accumulate import Accumulator
-    from paperlora.pipeline.train.plan import Settings
+    from paperlora.pipeline.train.plan import MemoryPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ def train(
     )
     files = store.obtain(config.model.id)
     load.prepare(config.train.seed)
-    chosen = accumulate.settings(files, config, where)
+    chosen = accumulate.memory_plan(files, config, where)
     loaded = load.load(
         files, config.model, where, table_on_host=chosen is None or chosen.table_on_host
     )
@@ -115,7 +115,7 @@ def _trainer(
     run: Path,
     config: TrainSections,
     loaded: Loaded,
-    settings: Settings | None,
+    settings: MemoryPlan | None,
     stop: Callable[[], bool],
 ) -> Trainer:
     torch.manual_seed(config.train.seed)  # the adapter's first values are random
@@ -196,12 +196,12 @@ def _optimise(
                     progress.log(config.max_steps)
             write_jsonl(work / "metrics.jsonl", progress.rows)
     if trainer.stop():
-        raise KeyboardInterrupt  # it came with the last step; the checkpoint holds that too
+        raise KeyboardInterrupt  # a signal during the last validation; the checkpoint is complete
     return progress, best
 
 
 def _resume(trainer: Trainer, path: Path, key: str) -> tuple[Progress, dict[str, torch.Tensor]]:
-    """Return where a checkpoint of the same inputs left off, or the start."""
+    """Return progress and best adapter from a checkpoint with the same ``key``, or those of a new start."""
     counters = checkpoint.counters(path)
     if counters is not None and counters.pop("key") != key:
         print(
@@ -220,16 +220,16 @@ def _resume(trainer: Trainer, path: Path, key: str) -> tuple[Progress, dict[str,
 
 
 def _step(trainer: Trainer, progress: Progress) -> bool:
-    """Take one optimiser step; return False, with nothing changed, when asked to stop meanwhile."""
+    """Take one optimiser step; return False, with no parameter changed, if a signal arrived meanwhile."""
     began = time.perf_counter()
     config = trainer.config
     batch = [
         trainer.train[index]
-        for index in batch_indices(
+        for index in schedule.batch_indices(
             len(trainer.train), progress.step, config.accumulation, config.seed
         )
     ]
-    rate = learning_rate(progress.step, config)
+    rate = schedule.learning_rate(progress.step, config)
     for group in trainer.optimizer.param_groups:
         group["lr"] = rate
     loss = trainer.accumulator.gradients(batch, trainer.stop)
@@ -253,7 +253,7 @@ def _step(trainer: Trainer, progress: Progress) -> bool:
 def _validate(
     trainer: Trainer, progress: Progress, best: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Measure the validation loss (nats a token); return the best adapter, this one or the old."""
+    """Record the validation loss (nats per answer token); return the best adapter, this one or ``best``."""
     began = time.perf_counter()
     loss = trainer.accumulator.loss(trainer.validation)
     progress.seconds += time.perf_counter() - began
@@ -263,25 +263,6 @@ def _validate(
         return _weights(trainer.model)
     progress.stale += 1
     return best
-
-
-def batch_indices(size: int, step: int, accumulation: int, seed: int) -> list[int]:
-    """Return the examples of one step: each epoch is a new seeded order, and none is skipped."""
-    indices = []
-    for place in range(step * accumulation, (step + 1) * accumulation):
-        epoch, position = divmod(place, size)
-        order = list(range(size))
-        random.Random(f"{seed}:{epoch}").shuffle(order)
-        indices.append(order[position])
-    return indices
-
-
-def learning_rate(step: int, config: TrainConfig) -> float:
-    """Return the rate of a step (from 0): linear warm-up, then linear decay towards zero."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    left = (config.max_steps - step) / max(1, config.max_steps - config.warmup_steps)
-    return config.learning_rate * left
 
 
 def _weights(tuned: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401 - peft carries no types
