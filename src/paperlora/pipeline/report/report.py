@@ -88,18 +88,21 @@ def _read(run: Path, name: str) -> Any:  # noqa: ANN401 - JSON is whatever its w
     lines = name.endswith(".jsonl")
     content = finite(read_jsonl(path) if lines else read_json(path))
     for item in content if lines else [content]:
-        if absent := [key for key in keys if not _has(item, key)]:
+        absent = dict.fromkeys(filter(None, (_missing(item, key) for key in keys)))
+        if absent:
             raise DataError(f"{path} lacks {', '.join(absent)}", remedy=remedy)
     return content
 
 
-def _has(value: Any, dotted: str) -> bool:  # noqa: ANN401 - JSON
-    """Return whether nested dictionaries have the key that ``dotted`` names."""
+def _missing(value: Any, dotted: str) -> str | None:  # noqa: ANN401 - JSON
+    """Return the first part of a dotted key that nested dictionaries lack, or None."""
+    found = ""
     for key in dotted.split("."):
+        found = f"{found}.{key}".lstrip(".")
         if not isinstance(value, dict) or key not in value:
-            return False
+            return found
         value = value[key]
-    return True
+    return None
 
 
 def _notes(run: Path) -> list[str]:
