@@ -42,11 +42,6 @@ class Verdict:
     summary: str
 
 
-def near_guess(perplexity: float, vocabulary: int | None) -> bool:
-    """Return whether a perplexity is close to that of a blind guess among ``vocabulary`` tokens."""
-    return vocabulary is not None and perplexity >= vocabulary**NEAR_GUESS
-
-
 def _perplexity(base: float | None, tuned: float | None, vocabulary: int | None) -> Judgement:
     """Judge the test perplexity; lower is better, but not good while it is near a blind guess."""
     if base is None or tuned is None or base <= 0:
@@ -62,7 +57,7 @@ def _perplexity(base: float | None, tuned: float | None, vocabulary: int | None)
         ),
         -1: ("worse", f"Test perplexity rose {numbers} higher, which is worse)."),
     }[sign]
-    if near_guess(tuned, vocabulary):
+    if vocabulary and tuned >= vocabulary**NEAR_GUESS:
         sign, grade = min(sign, 0), "hardly better than a blind guess"
         sentence += (
             f" A blind guess among the {number(vocabulary)} tokens of the vocabulary is hardly worse: "
