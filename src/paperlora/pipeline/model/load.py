@@ -73,6 +73,11 @@ def device(choice: str) -> torch.device:
     return torch.device(choice)
 
 
+def device_name(where: torch.device) -> str:
+    """Return a device as results name it: ``cpu``, or ``cuda:`` with the name of the GPU."""
+    return f"cuda:{torch.cuda.get_device_name(where)}" if where.type == "cuda" else where.type
+
+
 def load(
     weights: Weights, config: ModelConfig, where: torch.device, *, table_on_host: bool = True
 ) -> Loaded:

@@ -7,8 +7,6 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from paperlora.files import sha256_file
 from paperlora.pipeline.model import adapter, load
 from paperlora.pipeline.train import memory
@@ -31,7 +29,6 @@ def summary(
     """Return what ``train.json`` says of the model, the adapter and the training."""
     modules = adapter.adapter_modules(tuned, config.adapter)
     text = loaded.model.config.get_text_config()
-    name = torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else ""
     return {
         "model": {
             "id": loaded.weights.id,
@@ -49,7 +46,7 @@ def summary(
                 "block": load.NF4_BLOCK,
                 "compute_dtype": str(loaded.compute_dtype).removeprefix("torch."),
             },
-            "device": f"{loaded.device.type}:{name}" if name else loaded.device.type,
+            "device": load.device_name(loaded.device),
             "hidden_size": text.hidden_size,
             "layers": text.num_hidden_layers,
         },
