@@ -198,7 +198,15 @@ NAMES: dict[str, tuple[Damage, str]] = {
     ),
     "a slice changed by hand": (
         lambda it: edit(it.lockfiles / "10-base.txt", "1.0", "1.1"),
-        "lockfiles/cuda/10-base.txt: was changed by hand",
+        "lockfiles/cuda/10-base.txt: was changed: line 3",
+    ),
+    "a slice of no stage, which the install script would take": (
+        lambda it: (it.lockfiles / "30-more.txt").write_text("omega==9\n"),
+        "lockfiles/cuda/30-more.txt: belongs to no stage",
+    ),
+    "the lock of another target": (
+        lambda it: edit(it.lockfiles / "lock.json", '"target": "cuda"', '"target": "cud"'),
+        "lock.json cannot be read (ValueError: it is the lock of cud)",
     ),
     "a slice missing": (
         lambda it: (it.lockfiles / "20-model.txt").unlink(),

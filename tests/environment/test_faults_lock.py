@@ -15,7 +15,7 @@ from checkout import PYTHON, write_lock, write_wheel
 from paperlora.environment.core import lock as locks
 from paperlora.environment.locks import check, order
 from paperlora.errors import FindingsError
-from paperlora.files import ROOT, sha256_file
+from paperlora.files import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def whole(inputs: Path) -> Path:
     path = inputs / "env/stages.toml"
     path.write_text(re.sub(r"\n.*name = \"uv\".*", "", path.read_text()))
     write_lock(inputs)
-    tools = f"# Generated\nuv==0.9 \\\n    --hash=sha256:{DIGEST}\nnox==1 --hash=sha256:{DIGEST}\n"
+    tools = f"# Generated\nuv==0.9 \\\n    --hash=sha256:{DIGEST}\nnox==1 \\\n    --hash=sha256:{DIGEST}\n"
     (inputs / "lockfiles/tools.txt").write_text(tools)
     (inputs / "docker").mkdir()
     (inputs / "docker/Dockerfile").write_text(
@@ -73,12 +73,10 @@ def locked(change: Callable[[dict[str, Any]], object]) -> Damage:
         path = root / LOCK
         document = json.loads(path.read_text())
         change(document)
-        for part in document["slices"]:
-            packages = locks._slice(dict(part)).packages
-            body = locks.slice_text("cuda", part["stage"], packages, (PYTHON,))
-            (root / "lockfiles/cuda" / part["file"]).write_text(body)
-            part["sha256"] = sha256_file(root / "lockfiles/cuda" / part["file"])
         path.write_text(json.dumps(document))
+        lock = locks.load("cuda", root=root)
+        for part in lock.slices:
+            (root / "lockfiles/cuda" / part.file).write_text(locks.slice_text(lock, part))
 
     return damage
 
@@ -143,25 +141,37 @@ FAULTS: dict[str, tuple[Damage, str]] = {
     "a slice missing": (lambda root: (root / MODEL).unlink(), "20-model.txt: is missing"),
     "a slice truncated": (
         lambda root: (root / MODEL).write_text((root / MODEL).read_text().partition("gamma")[0]),
-        "20-model.txt: gamma==3.0 is left out"),
+        "20-model.txt: was changed: line 5"),
     "a slice emptied": (
-        lambda root: (root / BASE).write_text(""), "10-base.txt: alpha==1.0 is left out"),
+        lambda root: (root / BASE).write_text(""), "10-base.txt: was changed: line 1"),
     "a pin tampered with": (
-        text(MODEL, "beta==2.0", "beta==2.0.1"), "beta: pins 2.0.1, lock.json has 2.0"),
-    "a pin loosened": (text(MODEL, "beta==2.0", "beta>=2.0"), "'beta>=2.0' is no pinned package"),
+        text(MODEL, "beta==2.0", "beta==2.0.1"), "20-model.txt: was changed: line 3"),
+    "a pin loosened": (text(MODEL, "beta==2.0", "beta>=2.0"), "20-model.txt: was changed: line 3"),
     "a hash altered": (
-        pattern(MODEL, r"sha256:[0-9a-f]{8}", "sha256:00000000"), "hashes differ from those"),
-    "a hash cut short": (pattern(MODEL, r"(sha256:[0-9a-f]{60})....", r"\1"), "beta==2.0 has no hash"),
+        pattern(MODEL, r"sha256:[0-9a-f]{8}", "sha256:00000000"), "20-model.txt: was changed: line 4"),
+    "a hash cut short": (
+        pattern(MODEL, r"(sha256:[0-9a-f]{60})....", r"\1"), "20-model.txt: was changed: line 4"),
     "a hash missing": (
-        pattern(MODEL, r" \\\n    --hash=sha256:[0-9a-f]+", ""), "beta==2.0 has no hash"),
+        pattern(MODEL, r" \\\n    --hash=sha256:[0-9a-f]+", ""), "20-model.txt: was changed: line 3"),
     "a duplicate pin": (
         lambda root: (root / BASE).write_text((root / BASE).read_text() * 2),
-        "pins alpha==1.0 2 times"),
+        "10-base.txt: was changed: line 5"),
     "a foreign pin": (
         lambda root: (root / BASE).write_text((root / BASE).read_text() + "evil==1\n"),
-        "evil: pins 1, lock.json has nothing"),
+        "10-base.txt: was changed: line 5"),
+    "a pin behind a comment that ends in a backslash": (
+        text(BASE, "installs it.", "installs it. \\\nevil==1"), "10-base.txt: was changed: line 2"),
+    "the line ends of another system": (
+        lambda root: (root / BASE).write_bytes((root / BASE).read_bytes().replace(b"\n", b"\r\n")),
+        "10-base.txt: was changed: line 1"),
+    "a marker added": (
+        text(MODEL, "gamma==3.0", "gamma==3.0 ; python_version == '3.2'"),
+        "20-model.txt: was changed: line 5"),
+    "a marker changed in the lock alone": (
+        text(LOCK, f'"python": [\n      "{PYTHON}"\n     ]', '"python": ["3.2"]'),
+        "10-base.txt: was changed: line 3"),
     "a hand-written slice": (
-        pattern(BASE, "^# Generated", "# Written"), "does not say on line one"),
+        pattern(BASE, "^# Generated", "# Written"), "10-base.txt: was changed: line 1"),
     "a slice of no stage": (
         lambda root: shutil.copy(root / BASE, root / "lockfiles/cuda/30-more.txt"),
         "30-more.txt: belongs to no stage"),
@@ -183,19 +193,32 @@ FAULTS: dict[str, tuple[Damage, str]] = {
         locked(put(1, 0, "version", "1.9")), "asked for as beta==2.0, locked 1.9"),
     "a package in two stages": (
         locked(both), "alpha: cuda has it in stage base and in stage model"),
-    "a package without files": (locked(put(1, 1, "wheels", [])), "no file is permitted"),
+    "a package without files": (
+        locked(put(1, 1, "wheels", [])), "gamma: cuda, stage model: it is not a pin with hashes"),
+    "a hash cut short in the lock itself": (
+        locked(put(1, 1, "wheels", [{"file": "x", "sha256": "0" * 60, "size": 1}])),
+        "gamma: cuda, stage model: it is not a pin with hashes"),
+    "a version that renders a marker": (
+        locked(put(1, 1, "version", "3.0 ; python_version == '3.2'")),
+        ": it is not a pin with hashes"),
     "a package for another Python": (
         locked(put(1, 1, "requires_python", ">=3.99")), "gamma: cuda, stage model: needs Python >=3.99"),
     "the runtime's own package locked again": (colab, "alpha: cuda, stage base: the runtime has 1.0 already"),
-    "a Colab target by another name": (colab, "cuda: env/install.sh takes a target for Colab's by its name"),
-    "a protected package changed": (protected, "beta: cuda, stage model: protected, and yet 2.0"),
-    "a runtime that moved": (taken_for_granted, "alpha: cuda: counted on in 1.1, the runtime has 1.0+cu1"),
+    "a Colab target by another name": (colab, "cuda: env/install.sh recognises a Colab target by its name"),
+    "a protected package changed": (
+        protected,
+        "beta: cuda, stage model: 2.0 is locked, but the runtime's own version is protected"),
+    "a runtime that moved": (taken_for_granted, "alpha: cuda: expected 1.1, the runtime has 1.0+cu1"),
     "no lock of the tools": (
         lambda root: (root / "lockfiles/tools.txt").unlink(), "tools.txt: is missing"),
     "another tool than asked for": (
         text("lockfiles/tools.txt", "uv==0.9", "uv==0.8"), "does not have uv==0.9"),
     "a tool without a hash": (
-        text("lockfiles/tools.txt", f"nox==1 --hash=sha256:{DIGEST}", "nox==1"), "nox==1 has no hash"),
+        text("lockfiles/tools.txt", f"nox==1 \\\n    --hash=sha256:{DIGEST}", "nox==1"),
+        "tools.txt: line 4 does not begin a pin with hashes"),
+    "a tool behind a comment that ends in a backslash": (
+        text("lockfiles/tools.txt", "# Generated", "# Generated \\\nevil==1"),
+        "tools.txt: line 1 does not begin a pin with hashes"),
     "the image's stages out of order": (
         lambda root: (root / "docker/Dockerfile").write_text("--stage model\n--stage base\n"),
         "docker/Dockerfile: has stage base after model"),

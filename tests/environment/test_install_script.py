@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from checkout import PYTHON, write_wheel
+from checkout import write_files, write_wheel
 
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
@@ -228,21 +228,15 @@ def colab(checkout: Checkout, name: str, alpha: str) -> None:
     facts = (root / "env/colab/r1.toml").read_text().replace("1.0+cu1", f"{alpha}+cu1")
     (root / f"env/colab/{runtime}.toml").write_text(facts)
     base, model = locks.load("cuda", root=root).slices
-    slices = []
-    for part, packages in ((base, ()), (model, model.packages)):
-        text = locks.slice_text(f"colab-{name}", part.stage, packages, (PYTHON,))
-        locks.write_generated(root / f"lockfiles/colab-{name}" / part.file, text)
-        slices.append(replace(part, sha256=locks.text_digest(text), packages=packages))
     lock = replace(
         locks.load("cuda", root=root),
         target=f"colab-{name}",
         input_digest=targets.load(f"colab-{name}", root=root).input_digest,
         runtime=runtime,
         provided={"alpha": f"{alpha}+cu1"},
-        slices=tuple(slices),
+        slices=(replace(base, packages=()), model),
     )
-    path = root / f"lockfiles/colab-{name}/lock.json"
-    locks.write_generated(path, locks.lock_text(lock))
+    write_files(root, lock)
 
 
 @pytest.fixture

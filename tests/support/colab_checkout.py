@@ -55,7 +55,7 @@ ALPHA = Package(name="alpha", version="1.0", python=("3.12",), wheels=())
 
 
 def write_lock(root: Path, target: str, packages: tuple[Package, ...], **provided: str) -> None:
-    part = Slice(stage="model", file="10-model.txt", sha256="", packages=packages)
+    part = Slice(stage="model", file="10-model.txt", packages=packages)
     lock = Lock(
         target=target,
         input_digest="",

@@ -113,7 +113,7 @@ def test_a_changed_slice_and_a_missing_one_are_named(locked: Path) -> None:
     (folder / "10-base.txt").write_text((folder / "10-base.txt").read_text().replace("1.0", "1.1"))
     (folder / "20-model.txt").unlink()
     first, second = map(str, verify.stale("cuda", root=locked))
-    assert "cuda/10-base.txt: was changed by hand" in first
+    assert "cuda/10-base.txt: was changed: line 3" in first
     assert "cuda/20-model.txt: is missing" in second
 
 

@@ -19,7 +19,7 @@ from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
 from paperlora.environment.core.finding import Finding
 from paperlora.errors import EnvironmentNotVerifiedError
-from paperlora.files import ROOT, sha256_file
+from paperlora.files import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,26 +42,13 @@ def own_target() -> str:
 
 
 def stale(target: str, *, root: Path = ROOT) -> list[Finding]:
-    """Return how the lock of ``target`` differs from its inputs and from its own slices."""
+    """Return how the lock of ``target`` differs from its inputs, and its slices from the lock."""
     lock = locks.load(target, root=root)
-    folder = root / "lockfiles" / target
-    found = []
+    found = locks.changed_slices(lock, root=root)
     if lock.input_digest != targets.load(target, root=root).input_digest:
-        found.append(
-            Finding(
-                subject=f"lock of {target}",
-                problem="stale: env/*.toml changed after it",
-                remedy="nox -s lock",
-            )
-        )
-    for part in lock.slices:
-        path = folder / part.file
-        if not path.exists() or sha256_file(path) != part.sha256:
-            state = "was changed by hand" if path.exists() else "is missing"
-            file = f"lockfiles/{target}/{part.file}"
-            found.append(
-                Finding(subject=file, problem=state, remedy="restore it or run nox -s lock")
-            )
+        problem = "stale: env/*.toml changed after it"
+        subject = f"lock of {target}"
+        found.insert(0, Finding(subject=subject, problem=problem, remedy="nox -s lock"))
     return found
 
 

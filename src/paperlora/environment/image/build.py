@@ -10,15 +10,16 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
 import tomllib
 import uuid
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from paperlora import process
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core.terminal import columns
 from paperlora.environment.image import oci
@@ -45,13 +46,9 @@ def settings(*, root: Path = ROOT) -> dict[str, str]:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """Return what git says; nothing where it is missing, or this is no checkout of its."""
-    command = ["git", "-C", str(root), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    """Return what git prints; ``""`` where git is missing or the folder is not a checkout."""
+    done = process.run(["git", "-C", str(root), *arguments])
+    return done.text if done.code == 0 else ""
 
 
 def bake(variant: str, output: str, *options: str, source: Path = ROOT, downloads: str = "") -> str:
@@ -72,8 +69,8 @@ def bake(variant: str, output: str, *options: str, source: Path = ROOT, download
         command = ["docker", "buildx", "bake", "--file", "docker/docker-bake.hcl"]
         command += ["--allow", "network.host", "--allow", "fs=*", "--progress", "plain"]
         command += ["--metadata-file", str(about), "--set", f"*.output={output}"]
-        code = _call([*command, *options, variant], cwd=source, env=given)
-        if code and _call(["docker", "buildx", "inspect"]):
+        code = process.call([*command, *options, variant], cwd=source, environment=given)
+        if code and process.call(["docker", "buildx", "inspect"]):
             raise InputError(
                 "no Docker Engine with buildx answers, see above",
                 remedy="install or start one, or point DOCKER_HOST at one",
@@ -82,13 +79,6 @@ def bake(variant: str, output: str, *options: str, source: Path = ROOT, download
             raise FindingsError(f"the build of {variant} failed with {code}, see above")
         metadata = json.loads(about.read_text(encoding="utf-8"))
     return str(metadata[variant]["containerimage.digest"])
-
-
-def _call(command: list[str], *, cwd: Path = ROOT, env: dict[str, str] | None = None) -> int:
-    try:
-        return subprocess.run(command, cwd=cwd, env=env, stdout=2, check=False).returncode
-    except FileNotFoundError:
-        return 127
 
 
 def build(variant: str, name: str) -> Image:
@@ -103,7 +93,8 @@ def build(variant: str, name: str) -> Image:
     image = Image(folder=folder, digest=digest)
     oci.keep_only(image, f"docker.io/library/{name}")
     with (
-        subprocess.Popen(["docker", "load", "--quiet"], stdin=subprocess.PIPE) as loader,
+        suppress(BrokenPipeError),  # an engine that refuses ends before it has read everything
+        process.stream(["docker", "load", "--quiet"], feed=True) as loader,
         tarfile.open(fileobj=loader.stdin, mode="w|") as archive,
     ):
         for part in ("oci-layout", "index.json", "blobs"):

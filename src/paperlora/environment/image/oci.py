@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import subprocess
 import tarfile
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from paperlora import process
 from paperlora.files import write_json
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def first_difference(left: Image, right: Image) -> str:
 def _entries(layer: Path) -> Iterator[str]:
     """Yield name, mode, owner, time, size and content of each file of a layer."""
     with (
-        subprocess.Popen(["zstd", "-dcf", str(layer)], stdout=subprocess.PIPE) as unpacker,
+        process.stream(["zstd", "-dcf", str(layer)]) as unpacker,
         tarfile.open(fileobj=unpacker.stdout, mode="r|") as archive,
     ):
         for one in archive:

@@ -1,6 +1,6 @@
-"""Check: whether the locks are fresh, whole and consistent, and all follows the one stage order.
+"""Check that the locks are fresh, whole and consistent, and that all files keep the stage order.
 
-Offline and in about a second: what each package requires is kept with the locks.
+It needs no network and about a second: each lock holds what its packages require.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
+from paperlora.environment.core import verify
 from paperlora.environment.core.finding import Finding
-from paperlora.environment.locks import metadata, resolve, slices
+from paperlora.environment.locks import metadata, resolve
 from paperlora.environment.locks.metadata import Metadata
-from paperlora.errors import EnvironmentNotVerifiedError, FindingsError
+from paperlora.errors import DataError, EnvironmentNotVerifiedError, FindingsError
 from paperlora.files import ROOT
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from paperlora.environment.core.target import Target
 
 LOCK_AGAIN = "nox -s lock"
-# Where stages may be named beside env/stages.toml, if there.
+# Files beside env/stages.toml that may name stages.
 FOLLOWERS = (
     "docker/Dockerfile",
     "docker/docker-bake.hcl",
@@ -36,48 +37,40 @@ FOLLOWERS = (
     ".github/workflows/update.yml",
 )
 _STAGE = re.compile(r"--stage[ =]([\w-]+)|(?<![\w-])\d\d-([a-z]+)\.txt")
-_PLACEHOLDER = re.compile(r"^\s*#.*$", re.MULTILINE)
+_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
+# What lock.json may render into a slice: anything else could become a line of its own there.
+_PIN = re.compile(r"[a-z0-9-]+==[\w.+!-]+( [0-9a-f]{64})+")
 
 
 def of_target(target: Target, *, root: Path = ROOT) -> list[Finding]:
-    """Return all that is wrong with the lock of ``target``."""
+    """Return everything that is wrong with the lock of ``target``."""
     try:
         lock = locks.load(target.name, root=root)
     except EnvironmentNotVerifiedError as error:
-        what, _, remedy = str(error).partition(" → ")
-        return [Finding(subject=target.name, problem=what, remedy=remedy)]
-    found = [*_freshness(target, lock), *slices.findings(lock, root=root)]
-    found += _doubles(target, lock)
+        return [Finding(subject=target.name, problem=error.args[0], remedy=error.remedy)]
+    found = [*verify.stale(target.name, root=root), *_stages(target, lock), *_pins(target, lock)]
     for python in lock.python:
         found += _asked_for(target, lock, python)
         found += _requirements(target, lock, python)
     if target.colab != target.name.startswith("colab-"):
-        problem = "env/install.sh takes a target for Colab's by its name"
-        remedy = "begin the name with colab- where, and only where, colab = true"
+        problem = "env/install.sh recognises a Colab target by its name"
+        remedy = "give exactly the targets with colab = true a name that begins with colab-"
         found.append(Finding(subject=target.name, problem=problem, remedy=remedy))
     if target.colab:
         found += _runtime_s_own(target, lock)
     return list(dict.fromkeys(found))
 
 
-def _freshness(target: Target, lock: Lock) -> Iterator[Finding]:
-    subject = f"lock of {target.name}"
-    if lock.input_digest != target.input_digest:
-        yield Finding(
-            subject=subject, problem="stale: env/*.toml changed after it", remedy=LOCK_AGAIN
-        )
-    told = [(stage.name, stage.slice_name) for stage in target.stages]
-    seen = [(part.stage, part.file) for part in lock.slices]
-    if told != seen:
-        problem = f"its stages are {_names(seen)}, env/stages.toml has {_names(told)}"
-        yield Finding(subject=subject, problem=problem, remedy=LOCK_AGAIN)
+def _stages(target: Target, lock: Lock) -> Iterator[Finding]:
+    wanted = [stage.slice_name.removesuffix(".txt") for stage in target.stages]
+    seen = [part.file.removesuffix(".txt") for part in lock.slices]
+    if wanted != seen or lock.stages != [stage.name for stage in target.stages]:
+        problem = f"its stages are {' '.join(seen)}, env/stages.toml has {' '.join(wanted)}"
+        yield Finding(subject=f"lock of {target.name}", problem=problem, remedy=LOCK_AGAIN)
 
 
-def _names(rows: list[tuple[str, str]]) -> str:
-    return " ".join(file.removesuffix(".txt") for _, file in rows)
-
-
-def _doubles(target: Target, lock: Lock) -> Iterator[Finding]:
+def _pins(target: Target, lock: Lock) -> Iterator[Finding]:
+    """Yield each package that is locked twice for one Python, or is not pinned by hash."""
     first: dict[tuple[str, str], str] = {}
     for part in lock.slices:
         for package in part.packages:
@@ -86,13 +79,14 @@ def _doubles(target: Target, lock: Lock) -> Iterator[Finding]:
                 if before != part.stage:
                     problem = f"{target.name} has it in stage {before} and in stage {part.stage}"
                     yield Finding(subject=package.name, problem=problem, remedy=LOCK_AGAIN)
-            if not package.wheels:
-                problem = f"{target.name}, stage {part.stage}: no file is permitted"
+            hashes = "".join(f" {wheel.sha256}" for wheel in package.wheels)
+            if not _PIN.fullmatch(f"{package.name}=={package.version}{hashes}"):
+                problem = f"{target.name}, stage {part.stage}: it is not a pin with hashes"
                 yield Finding(subject=package.name, problem=problem, remedy=LOCK_AGAIN)
 
 
 def _asked_for(target: Target, lock: Lock, python: str) -> Iterator[Finding]:
-    """Yield what a stage asks for and neither its slice nor an earlier one has as it is asked for."""
+    """Yield each package that a stage asks for and that no slice up to it has in that version."""
     for stage in target.stages:
         if stage.name not in lock.stages:
             continue
@@ -142,13 +136,14 @@ def _instead(needs: str, found: str, every: Mapping[str, tuple[str, Package]]) -
 
 
 def _runtime_s_own(target: Target, lock: Lock) -> Iterator[Finding]:
-    """Yield what a Colab target must not hold, and what it takes for granted wrongly."""
+    """Yield what a Colab target must not install, and what it wrongly expects from the runtime."""
     own = target.runtime.packages
     for part in lock.slices:
         for one in part.packages:
             if target.protects(one.name):
                 problem = (
-                    f"{target.name}, stage {part.stage}: protected, and yet {one.version} is locked"
+                    f"{target.name}, stage {part.stage}: {one.version} is locked, but the runtime's "
+                    "own version is protected"
                 )
                 yield Finding(subject=one.name, problem=problem, remedy=LOCK_AGAIN)
             elif resolve.public(own.get(one.name, "")) == one.version:
@@ -158,21 +153,19 @@ def _runtime_s_own(target: Target, lock: Lock) -> Iterator[Finding]:
                 yield Finding(subject=one.name, problem=problem, remedy=LOCK_AGAIN)
     for name, version in lock.provided.items():
         if own.get(name) != version:
-            problem = (
-                f"{target.name}: counted on in {version}, the runtime has {own.get(name, 'none')}"
-            )
+            problem = f"{target.name}: expected {version}, the runtime has {own.get(name, 'none')}"
             yield Finding(subject=name, problem=problem, remedy=LOCK_AGAIN)
 
 
 def order_elsewhere(*, root: Path = ROOT) -> list[Finding]:
-    """Return where a file names stages that are not those of ``env/stages.toml``, or out of order."""
+    """Return where a file names an unknown stage, or stages in another order than the declared one."""
     numbers = {stage.name: stage.number for stage in targets.stages(root=root)}
     found = []
     for name in FOLLOWERS:
         path = root / name
         if not path.exists():
             continue
-        text = _PLACEHOLDER.sub("", path.read_text(encoding="utf-8"))
+        text = _COMMENT.sub("", path.read_text(encoding="utf-8"))
         last = ""
         for stage in (match[1] or match[2] for match in _STAGE.finditer(text)):
             if stage not in numbers:
@@ -194,13 +187,16 @@ def tools(*, root: Path = ROOT) -> list[Finding]:
         if not path.exists():
             found.append(Finding(subject=where, problem="is missing", remedy=LOCK_AGAIN))
             continue
-        pins = slices.parse(path.read_text(encoding="utf-8"))
-        found += slices.unhashed(where, pins)
+        try:
+            pins = resolve.tool_pins(path.read_bytes().decode(errors="replace"))
+        except DataError as error:
+            found.append(Finding(subject=where, problem=error.args[0], remedy=error.remedy))
+            continue
         for text in tool.packages:
             one = metadata.requirement(text)
             if not any(
-                pin.name == one.name and one.specifier.contains(pin.version, prereleases=True)
-                for pin in pins
+                name == one.name and one.specifier.contains(version, prereleases=True)
+                for name, version in pins
             ):
                 problem = (
                     f"does not have {one.name}{one.specifier}, which env/targets.toml asks for"
@@ -217,9 +213,9 @@ def findings(*, root: Path = ROOT) -> list[Finding]:
 
 
 def run(*, root: Path = ROOT) -> None:
-    """Print that all is well.
+    """Print one line when nothing is wrong.
 
-    Raises ``FindingsError`` after it printed each finding on a line.
+    Raises ``FindingsError`` after it has printed each finding on a line.
     """
     found = findings(root=root)
     for one in found:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -17,21 +16,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paperlora import process
+from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
-from paperlora.environment.core.lock import (
-    GENERATED,
-    Lock,
-    Package,
-    Slice,
-    Wheel,
-    lock_text,
-    refuse_hand_written,
-    slice_text,
-    text_digest,
-    write_generated,
-)
+from paperlora.environment.core.lock import Lock, Package, Slice, Wheel
 from paperlora.environment.locks import metadata
-from paperlora.errors import InputError, NetworkError
+from paperlora.errors import DataError, InputError, NetworkError
 from paperlora.files import ROOT
 
 if TYPE_CHECKING:
@@ -42,6 +32,11 @@ if TYPE_CHECKING:
 
 _SYSTEMS = {"x86_64-manylinux": "sys_platform == 'linux' and platform_machine == 'x86_64'"}
 _CONNECTIONS = 8
+# A comment, or a pin with its hashes; neither ends in a backslash that would join the next line.
+_ENTRY = re.compile(
+    r"#[^\\\n]*\n"
+    r"|([a-z0-9-]+)==([\w.+!-]+)(?: ; [^#\\\n]+)?(?: \\\n    --hash=sha256:[0-9a-f]{64})+\n"
+)
 _OPTIONS = ("--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--only-binary=:all:")
 
 
@@ -50,10 +45,10 @@ def uv() -> str:
     folder = os.environ.get("PAPERLORA_TOOLS")
     if not folder:
         command = [sys.executable, str(ROOT / "env/bootstrap.py"), "tools"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-        if done.returncode:
-            raise InputError("the tool environment could not be made", remedy="see the line above")
-        folder = done.stdout.strip()
+        done = process.run(command)
+        if done.code:
+            raise InputError("the tool environment could not be made", remedy=done.stderr.strip())
+        folder = done.text
     return str(Path(folder) / "uv")
 
 
@@ -68,9 +63,9 @@ def compiled(folder: Path, requirements: Sequence[str], *options: str) -> str:
         file.write("\n".join(requirements) + "\n")
     command = [uv(), "--directory", str(folder), "pip", "compile", *_OPTIONS, *options, source]
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode == 0:
-        return done.stdout
+    done = process.run(command, environment=environment)
+    if done.code == 0:
+        return done.stdout.decode()
     reason = " ".join(done.stderr.split())
     if re.search(r"error sending request|failed to fetch|dns|timed out", reason, re.IGNORECASE):
         raise NetworkError(f"uv cannot reach the package index: {reason}", remedy="try again")
@@ -173,8 +168,8 @@ def _stage_of(
     return first
 
 
-def resolve(target: Target) -> tuple[Lock, dict[str, str]]:
-    """Resolve one target and return its lock with the text of each slice by file name.
+def resolve(target: Target) -> Lock:
+    """Resolve one target and return its lock.
 
     Raises ``InputError`` when nothing satisfies the requirements or the runtime's facts are
     incomplete, ``NetworkError`` when the index cannot be reached.
@@ -211,35 +206,29 @@ def _version(pin: str) -> str:
 
 def _cut(
     target: Target, packages: list[Package], first: dict[str, str], provided: dict[str, str]
-) -> tuple[Lock, dict[str, str]]:
-    python = tuple(sorted(target.python))
-    slices, texts = [], {}
+) -> Lock:
+    slices = []
     for stage in target.stages:
         mine = tuple(package for package in packages if first[package.name] == stage.name)
-        text = slice_text(target.name, stage.name, mine, python)
-        texts[stage.slice_name] = text
-        digest = text_digest(text)
-        slices.append(Slice(stage=stage.name, file=stage.slice_name, sha256=digest, packages=mine))
-    lock = Lock(
+        slices.append(Slice(stage=stage.name, file=stage.slice_name, packages=mine))
+    return Lock(
         target=target.name,
         input_digest=target.input_digest,
         uv=_uv_version(),
         cutoff=target.cutoff,
         runtime=target.runtime.name,
         runtime_commit=target.runtime.commit,
-        python=python,
+        python=tuple(sorted(target.python)),
         platform=target.platform,
         installed_bytes=target.installed_bytes,
         provided=provided,
         slices=tuple(slices),
         digest="",
     )
-    return lock, texts
 
 
 def _uv_version() -> str:
-    done = subprocess.run([uv(), "--version"], capture_output=True, text=True, check=True)
-    return done.stdout.split()[1]
+    return process.run([uv(), "--version"]).text.split()[1]
 
 
 def resolve_tools(tools: Toolset, cutoff: str) -> str:
@@ -247,7 +236,24 @@ def resolve_tools(tools: Toolset, cutoff: str) -> str:
     with tempfile.TemporaryDirectory() as name:
         options = ("--universal", "--python-version", tools.python, "--exclude-newer", cutoff)
         text = compiled(Path(name), tools.packages, *options, "--generate-hashes")
-    return f"# {GENERATED}\n{text}"
+    return f"# {locks.GENERATED}\n{text}"
+
+
+def tool_pins(text: str) -> list[tuple[str, str]]:
+    """Return the (name, version) pairs of a list of hashed requirements, as uv writes them.
+
+    Raises ``DataError`` that names the first line of anything else, such as a pin without a hash.
+    """
+    found, place = [], 0
+    while place < len(text):
+        entry = _ENTRY.match(text, place)
+        if entry is None:
+            line = text.count("\n", 0, place) + 1
+            raise DataError(f"line {line} does not begin a pin with hashes", remedy="nox -s lock")
+        if entry[1]:
+            found.append((entry[1], entry[2]))
+        place = entry.end()
+    return found
 
 
 def run(*names: str, root: Path = ROOT) -> int:
@@ -264,17 +270,16 @@ def run(*names: str, root: Path = ROOT) -> int:
         files[root / f"lockfiles/{tools.name}.txt"] = resolve_tools(tools, loaded[0].cutoff)
     for target in loaded:
         print(f"locking target {target.name}", file=sys.stderr)
-        lock, texts = resolve(target)
+        lock = resolve(target)
         folder = root / "lockfiles" / target.name
-        files |= {folder / name: text for name, text in texts.items()}
-        files[folder / "lock.json"] = lock_text(lock)
+        files |= {folder / name: text for name, text in locks.texts(lock).items()}
         surplus |= {*folder.glob("*.txt")} - {*files}
         count = sum(len(part.packages) for part in lock.slices)
         said.append(f"{target.name}: {count} packages in {len(lock.slices)} slices, uv {lock.uv}")
     for path in (*files, *surplus):
-        refuse_hand_written(path)
+        locks.refuse_hand_written(path)
     for path, text in files.items():
-        write_generated(path, text)
+        locks.write_generated(path, text)
     for path in surplus:
         path.unlink()
     print("\n".join(said))

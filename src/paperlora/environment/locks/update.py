@@ -16,7 +16,7 @@ from paperlora.environment.core import runtime
 from paperlora.environment.core import target as targets
 from paperlora.environment.core.installed import normalised
 from paperlora.environment.locks import freeze as freezes
-from paperlora.environment.locks import metadata, resolve, slices
+from paperlora.environment.locks import metadata, resolve
 from paperlora.errors import InputError
 from paperlora.files import ROOT, write_text
 
@@ -67,9 +67,9 @@ def pins(*, root: Path = ROOT) -> dict[tuple[str, str], Pin]:
     for tool in targets.toolsets(root=root):
         path = root / f"lockfiles/{tool.name}.txt"
         if path.exists():
-            for pin in slices.parse(path.read_text(encoding="utf-8")):
+            for package, version in resolve.tool_pins(path.read_text(encoding="utf-8")):
                 why = f"tools of `{tool.name}`"
-                found[tool.name, pin.name] = Pin(version=pin.version, stage="", why=why)
+                found[tool.name, package] = Pin(version=version, stage="", why=why)
     return found
 
 
