@@ -141,7 +141,7 @@ for name in "${all[@]}"; do
         "$uv" pip install "${quiet[@]}" --python "$inside" --no-deps --require-hashes --only-binary :all: \
             "${compile[@]}" -r "$slices/$name.txt" 9>&- ||
         fail 4 "stage ${name#*-} could not be installed, see above → run this again; what is done is kept"
-    [[ -z $slim ]] || "$inside" -m paperlora.environment.core.slim slim
+    [[ -z $slim ]] || ask slim
     ask probe "${name#*-}" 9>&- ||
         fail 3 "stage ${name#*-} is installed but does not work, see above → $repair"
     digest_of "$slices/$name.txt" >"$stamps/$name"
