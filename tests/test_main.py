@@ -36,7 +36,7 @@ def test_help_names_every_command(capsys):
         cli.main(["--help"])
     assert left.value.code == 0
     text = capsys.readouterr().out
-    for name in (*CHAIN, "infer", "fetch", "compare", "papers", "verify", "lock"):
+    for name in (*CHAIN, "infer", "fetch", "compare", "verify", "lock"):
         assert name in text
 
 

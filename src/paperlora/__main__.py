@@ -119,7 +119,6 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("--record", action="store_true", help="write new hashes into the list")
     compare = command("compare", _compare, "say whether two runs gave the same results")
     compare.add_argument("runs", nargs=2, help="names or folders of two runs")
-    command("papers", _papers, "rebuild the papers that ship from their LaTeX sources")
     cli.add(command, _fits)
     return parser
 
@@ -265,13 +264,6 @@ def _fetch(arguments: argparse.Namespace) -> None:
     from paperlora.pipeline.fetch import fetch  # noqa: PLC0415
 
     fetch.run(arguments.papers_list, arguments.to, record=arguments.record)
-
-
-def _papers(_: argparse.Namespace) -> None:
-    from paperlora.pipeline import chain, config, typeset  # noqa: PLC0415
-
-    for paper in typeset.typeset(config.SHIPPED_PAPERS, chain.PAPERS_LIST):
-        print(f"{paper.sha256}  {paper.file}")
 
 
 def _compare(arguments: argparse.Namespace) -> None:
