@@ -212,7 +212,7 @@ FAULTS: dict[str, tuple[Damage, str]] = {
     "no lock of the tools": (
         lambda root: (root / "lockfiles/tools.txt").unlink(), "tools.txt: is missing"),
     "another tool than asked for": (
-        text("lockfiles/tools.txt", "uv==0.9", "uv==0.8"), "does not have uv==0.9"),
+        text("lockfiles/tools.txt", "uv==0.9", "uv==0.8"), "lacks uv==0.9"),
     "a tool without a hash": (
         text("lockfiles/tools.txt", f"nox==1 \\\n    --hash=sha256:{DIGEST}", "nox==1"),
         "tools.txt: line 4 does not begin a pin with hashes"),

@@ -68,7 +68,7 @@ def test_the_environment_is_the_lock_file_by_file() -> None:
         (
             f"""rm {SITE}/peft/helpers.py; cd /opt/paperlora/.envs/cuda
             sed -i 's|^\\[|["peft/helpers.py",|' .removed.json""",
-            "peft/helpers.py: was removed, and docker/removals.toml does not declare that",
+            "peft/helpers.py: was removed, but docker/removals.toml does not declare that",
         ),
     ],
     ids=["changed", "missing", "undeclared"],

@@ -104,7 +104,7 @@ def test_prove_reads_every_file_and_is_3_when_one_differs(
     monkeypatch.setattr(sys, "prefix", str(site.parent.parent))
     monkeypatch.setattr(verify, "run", lambda *a, **options: run(*a, **options, root=locked))
     assert install.main(["prove", "cuda"]) == 0
-    assert "3 packages and every file" in capsys.readouterr().out
+    assert "3 packages and all their files" in capsys.readouterr().out
     (site / "alpha/__init__.py").write_text("version = '1.1'\n")
     assert install.main(["prove", "cuda"]) == 3
     assert "alpha/__init__.py: the file was changed" in capsys.readouterr().err

@@ -39,12 +39,11 @@ def sizes(lock: Lock, held: dict[str, str], through: str | None = None) -> tuple
     """
     wanted = lock.stages[: lock.stages.index(through) + 1] if through else lock.stages
     total = download = 0
-    for part in lock.slices:
-        for package in part.packages:
-            size = max(wheel.size for wheel in package.wheels)
-            total += size
-            if part.stage in wanted and held.get(package.name) != package.version:
-                download += size
+    for stage, package in lock.pins:
+        size = max(wheel.size for wheel in package.wheels)
+        total += size
+        if stage in wanted and held.get(package.name) != package.version:
+            download += size
     return download, lock.installed_bytes * download // total
 
 
@@ -113,7 +112,7 @@ def heal(target: str) -> int:
     others could not be restored.
     """
     found = 0
-    ours = {one.name for part in locks.load(target).slices for one in part.packages}
+    ours = {one.name for _, one in locks.load(target).pins}
     colab = targets.load(target).colab
     slimmed = removals.declared(Path(sys.prefix)).removed
     for one in installed.distributions():

@@ -81,16 +81,20 @@ class Lock:
         """The names of the stages, in order."""
         return [part.stage for part in self.slices]
 
+    @property
+    def pins(self) -> list[tuple[str, Package]]:
+        """All pins with the names of their stages, in order."""
+        return [(part.stage, package) for part in self.slices for package in part.packages]
+
     def packages(
         self, python: str, *, through: str | None = None
     ) -> dict[str, tuple[str, Package]]:
         """Return name → (stage, pin) for Python ``3.x``, up to and including stage ``through``."""
-        end = len(self.slices) if through is None else self.stages.index(through) + 1
+        wanted = self.stages[: self.stages.index(through) + 1] if through else self.stages
         return {
-            package.name: (part.stage, package)
-            for part in self.slices[:end]
-            for package in part.packages
-            if python in package.python
+            package.name: (stage, package)
+            for stage, package in self.pins
+            if stage in wanted and python in package.python
         }
 
 

@@ -18,13 +18,12 @@ from paperlora.errors import DataError, EnvironmentNotVerifiedError, FindingsErr
 from paperlora.files import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from paperlora.environment.core.lock import Lock, Package
+    from paperlora.environment.core.lock import Lock
     from paperlora.environment.core.target import Target
 
-LOCK_AGAIN = "nox -s lock"
 # Files beside env/stages.toml that may name stages.
 FOLLOWERS = (
     "docker/Dockerfile",
@@ -57,8 +56,12 @@ def of_target(target: Target, *, root: Path = ROOT) -> list[Finding]:
         remedy = "give exactly the targets with colab = true a name that begins with colab-"
         found.append(Finding(subject=target.name, problem=problem, remedy=remedy))
     if target.colab:
-        found += _runtime_s_own(target, lock)
+        found += _in_the_runtime(target, lock)
     return list(dict.fromkeys(found))
+
+
+def _finding(subject: str, problem: str) -> Finding:
+    return Finding(subject=subject, problem=problem, remedy="nox -s lock")
 
 
 def _stages(target: Target, lock: Lock) -> Iterator[Finding]:
@@ -66,27 +69,27 @@ def _stages(target: Target, lock: Lock) -> Iterator[Finding]:
     seen = [part.file.removesuffix(".txt") for part in lock.slices]
     if wanted != seen or lock.stages != [stage.name for stage in target.stages]:
         problem = f"its stages are {' '.join(seen)}, env/stages.toml has {' '.join(wanted)}"
-        yield Finding(subject=f"lock of {target.name}", problem=problem, remedy=LOCK_AGAIN)
+        yield _finding(f"lock of {target.name}", problem)
 
 
 def _pins(target: Target, lock: Lock) -> Iterator[Finding]:
     """Yield each package that is locked twice for one Python, or is not pinned by hash."""
     first: dict[tuple[str, str], str] = {}
-    for part in lock.slices:
-        for package in part.packages:
-            for python in package.python:
-                before = first.setdefault((package.name, python), part.stage)
-                if before != part.stage:
-                    problem = f"{target.name} has it in stage {before} and in stage {part.stage}"
-                    yield Finding(subject=package.name, problem=problem, remedy=LOCK_AGAIN)
-            hashes = "".join(f" {wheel.sha256}" for wheel in package.wheels)
-            if not _PIN.fullmatch(f"{package.name}=={package.version}{hashes}"):
-                problem = f"{target.name}, stage {part.stage}: it is not a pin with hashes"
-                yield Finding(subject=package.name, problem=problem, remedy=LOCK_AGAIN)
+    for stage, package in lock.pins:
+        for python in package.python:
+            before = first.setdefault((package.name, python), stage)
+            if before != stage:
+                problem = f"{target.name} has it in stage {before} and in stage {stage}"
+                yield _finding(package.name, problem)
+        hashes = "".join(f" {wheel.sha256}" for wheel in package.wheels)
+        if not _PIN.fullmatch(f"{package.name}=={package.version}{hashes}"):
+            yield _finding(
+                package.name, f"{target.name}, stage {stage}: it is not a pin with hashes"
+            )
 
 
 def _asked_for(target: Target, lock: Lock, python: str) -> Iterator[Finding]:
-    """Yield each package that a stage asks for and that no slice up to it has in that version."""
+    """Yield each package that a stage requires and that no slice up to it has in that version."""
     for stage in target.stages:
         if stage.name not in lock.stages:
             continue
@@ -99,62 +102,52 @@ def _asked_for(target: Target, lock: Lock, python: str) -> Iterator[Finding]:
                     f"{target.name}, stage {stage.name}, Python {python}: asked for as "
                     f"{one.name}{allowed}, locked {there or 'nothing'} up to this stage"
                 )
-                yield Finding(subject=one.name, problem=problem, remedy=LOCK_AGAIN)
+                yield _finding(one.name, problem)
 
 
 def _requirements(target: Target, lock: Lock, python: str) -> Iterator[Finding]:
-    """Yield each requirement that is not met by its own or an earlier stage."""
+    """Yield each requirement of a package that neither its own nor an earlier stage meets."""
     full = target.runtime.python if target.runtime.python.startswith(f"{python}.") else python
     environment = metadata.marker_environment(full)
     every = lock.packages(python)
     held = {name: Metadata(name=name, version=version) for name, version in lock.provided.items()}
-    for part in lock.slices:
-        mine = [one for one in part.packages if python in one.python]
-        held |= {one.name: _metadata(one) for one in mine}
+    for stage in lock.stages:
+        mine = [one for place, one in every.values() if place == stage]
+        held |= {
+            one.name: Metadata(name=one.name, version=one.version, requires=one.requires)
+            for one in mine
+        }
         for one in mine:
             if one.requires_python and not metadata.accepts(one.requires_python, full):
-                problem = f"{target.name}, stage {part.stage}: needs Python {one.requires_python}, not {full}"
-                yield Finding(subject=one.name, problem=problem, remedy=LOCK_AGAIN)
+                needs = f"needs Python {one.requires_python}, not {full}"
+                yield _finding(one.name, f"{target.name}, stage {stage}: {needs}")
         for bad in metadata.unmet(held, environment, of=[one.name for one in mine]):
-            problem = (
-                f"{target.name}, stage {part.stage}, Python {python}: requires {bad.requirement}, "
-                f"{_instead(bad.needs, bad.found, every)}"
-            )
-            yield Finding(subject=bad.package, problem=problem, remedy=LOCK_AGAIN)
+            if bad.found:
+                state = f"locked {bad.found}"
+            elif bad.needs in every:
+                state = f"which comes later, in stage {every[bad.needs][0]}"
+            else:
+                state = "which no stage has"
+            where = f"{target.name}, stage {stage}, Python {python}"
+            yield _finding(bad.package, f"{where}: requires {bad.requirement}, {state}")
 
 
-def _metadata(package: Package) -> Metadata:
-    return Metadata(name=package.name, version=package.version, requires=package.requires)
-
-
-def _instead(needs: str, found: str, every: Mapping[str, tuple[str, Package]]) -> str:
-    if found:
-        return f"locked {found}"
-    return (
-        f"which comes later, in stage {every[needs][0]}" if needs in every else "which no stage has"
-    )
-
-
-def _runtime_s_own(target: Target, lock: Lock) -> Iterator[Finding]:
+def _in_the_runtime(target: Target, lock: Lock) -> Iterator[Finding]:
     """Yield what a Colab target must not install, and what it wrongly expects from the runtime."""
     own = target.runtime.packages
-    for part in lock.slices:
-        for one in part.packages:
-            if target.protects(one.name):
-                problem = (
-                    f"{target.name}, stage {part.stage}: {one.version} is locked, but the runtime's "
-                    "own version is protected"
-                )
-                yield Finding(subject=one.name, problem=problem, remedy=LOCK_AGAIN)
-            elif resolve.public(own.get(one.name, "")) == one.version:
-                problem = (
-                    f"{target.name}, stage {part.stage}: the runtime has {one.version} already"
-                )
-                yield Finding(subject=one.name, problem=problem, remedy=LOCK_AGAIN)
+    for stage, one in lock.pins:
+        where = f"{target.name}, stage {stage}"
+        if target.protects(one.name):
+            problem = (
+                f"{where}: {one.version} is locked, but the runtime's own version is protected"
+            )
+            yield _finding(one.name, problem)
+        elif resolve.public(own.get(one.name, "")) == one.version:
+            yield _finding(one.name, f"{where}: the runtime has {one.version} already")
     for name, version in lock.provided.items():
         if own.get(name) != version:
-            problem = f"{target.name}: expected {version}, the runtime has {own.get(name, 'none')}"
-            yield Finding(subject=name, problem=problem, remedy=LOCK_AGAIN)
+            seen = own.get(name, "none")
+            yield _finding(name, f"{target.name}: expected {version}, the runtime has {seen}")
 
 
 def order_elsewhere(*, root: Path = ROOT) -> list[Finding]:
@@ -163,53 +156,43 @@ def order_elsewhere(*, root: Path = ROOT) -> list[Finding]:
     found = []
     for name in FOLLOWERS:
         path = root / name
-        if not path.exists():
-            continue
-        text = _COMMENT.sub("", path.read_text(encoding="utf-8"))
+        text = _COMMENT.sub("", path.read_text(encoding="utf-8")) if path.exists() else ""
         last = ""
         for stage in (match[1] or match[2] for match in _STAGE.finditer(text)):
             if stage not in numbers:
                 problem = f"names stage {stage}, which env/stages.toml does not have"
                 found.append(Finding(subject=name, problem=problem, remedy="rename it there"))
-            elif last and numbers[stage] < numbers[last]:
+                continue
+            if last and numbers[stage] < numbers[last]:
                 problem = f"has stage {stage} after {last}; env/stages.toml has it before"
                 found.append(Finding(subject=name, problem=problem, remedy="swap them there"))
-            last = stage if stage in numbers else last
+            last = stage
     return found
 
 
-def tools(*, root: Path = ROOT) -> list[Finding]:
-    """Return what is wrong with the locks of the tools."""
-    found = []
+def tools(*, root: Path = ROOT) -> Iterator[Finding]:
+    """Yield what is wrong with the lists of tools."""
     for tool in targets.toolsets(root=root):
         where = f"lockfiles/{tool.name}.txt"
-        path = root / where
-        if not path.exists():
-            found.append(Finding(subject=where, problem="is missing", remedy=LOCK_AGAIN))
-            continue
         try:
-            pins = resolve.tool_pins(path.read_bytes().decode(errors="replace"))
-        except DataError as error:
-            found.append(Finding(subject=where, problem=error.args[0], remedy=error.remedy))
+            pins = resolve.tool_pins((root / where).read_bytes().decode(errors="replace"))
+        except FileNotFoundError:
+            yield _finding(where, "is missing")
             continue
-        for text in tool.packages:
-            one = metadata.requirement(text)
-            if not any(
-                name == one.name and one.specifier.contains(version, prereleases=True)
-                for name, version in pins
-            ):
-                problem = (
-                    f"does not have {one.name}{one.specifier}, which env/targets.toml asks for"
-                )
-                found.append(Finding(subject=where, problem=problem, remedy=LOCK_AGAIN))
-    return found
+        except DataError as error:
+            yield _finding(where, error.args[0])
+            continue
+        for one in map(metadata.requirement, tool.packages):
+            if not any(name == one.name and metadata.admits(one, held) for name, held in pins):
+                wanted = f"{one.name}{one.specifier}"
+                yield _finding(where, f"lacks {wanted}, which env/targets.toml requires")
 
 
 def findings(*, root: Path = ROOT) -> list[Finding]:
-    """Return everything that is wrong with the locks and with what follows the stage order."""
+    """Return everything that is wrong with the locks and with the stage order elsewhere."""
     loaded = [targets.load(name, root=root) for name in targets.names(root=root)]
     found = [one for target in loaded for one in of_target(target, root=root)]
-    return found + tools(root=root) + order_elsewhere(root=root)
+    return [*found, *tools(root=root), *order_elsewhere(root=root)]
 
 
 def run(*, root: Path = ROOT) -> None:
@@ -223,5 +206,5 @@ def run(*, root: Path = ROOT) -> None:
     if found:
         raise FindingsError(f"check found {len(found)} faults in the locks or the stage order")
     names = targets.names(root=root)
-    pins = sum(len(part.packages) for name in names for part in locks.load(name, root=root).slices)
+    pins = sum(len(locks.load(name, root=root).pins) for name in names)
     print(f"checked: {', '.join(names)}: {pins} pins, every requirement met in its stage or before")
