@@ -297,21 +297,21 @@ ORDER_FAULTS: dict[str, tuple[Damage, list[str]]] = {
             pattern(MODEL, r"beta==2.0 \\\n    --hash=sha256:[0-9a-f]+",
                     f"beta==1.9 --hash=sha256:{write_wheel(root / 'wheels', 'beta', '1.9').sha256}")(root),
         ),
-        ["beta: stage model is to bring 2.0, and 1.9 is there"]),
+        ["beta: stage model installs 2.0, found 1.9"]),
     "a hash altered": (
         pattern(MODEL, r"sha256:[0-9a-f]{8}", "sha256:00000000"),
         ["20-model.txt: ", "Hash mismatch for `beta==2.0`"]),
     "a package left out": (
         lambda root: (root / MODEL).write_text((root / MODEL).read_text().partition("gamma")[0]),
-        ["gamma: stage model is to bring 3.0, and nothing is there"]),
+        ["gamma: stage model installs 3.0, found nothing"]),
     "a downgrade": (
         downgrading,
-        ["alpha: stage model brings it once more, where an earlier stage brought 1.0",
+        ["alpha: stage model installs it again, an earlier stage installed 1.0",
          "beta: stage model: requires alpha<2,>=1, found 0.9"]),
-    "a file of two packages": (clashing, ["claimed by alpha and gamma", "changed this file of alpha"]),
+    "a file of two packages": (clashing, ["it belongs to alpha and gamma", "changed this file of alpha"]),
     "metadata that the lock does not have": (
         locked(put(1, 0, "requires", ["alpha"])),
-        ["beta: stage model: its wheel requires something else than the lock says"]),
+        ["beta: stage model: its wheel has other requirements than the lock"]),
     "a probe that fails": (
         text("env/stages.toml", 'probe = "import alpha, beta"', 'probe = "import omega"'),
         ["model: the probe of stage model fails: ModuleNotFoundError: No module named 'omega'"]),
@@ -325,7 +325,7 @@ def test_order_meets_each_fault_and_names_it(
 ) -> None:
     damage, said = ORDER_FAULTS[fault]
     damage(offline)
-    with pytest.raises(FindingsError, match="does not just append") as caught:
+    with pytest.raises(FindingsError, match="does not only add its packages") as caught:
         order.run("cuda", root=offline)
     printed = capsys.readouterr().out
     for one in said:

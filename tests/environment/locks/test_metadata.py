@@ -87,7 +87,7 @@ def test_unmet_of_some_packages_and_with_extras_asked_for() -> None:
 
 
 def test_a_requirement_that_is_none_is_named() -> None:
-    with pytest.raises(DataError, match="'a=>1' is no requirement"):
+    with pytest.raises(DataError, match="'a=>1' is not a requirement"):
         metadata.requirement("a=>1")
 
 

@@ -102,10 +102,10 @@ def test_a_new_runtime_is_recorded_from_its_freeze(inputs: Path, uv: Path) -> No
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"cutoff": "yesterday"}, "'yesterday' is no instant"),
+        ({"cutoff": "yesterday"}, "'yesterday' is not a time"),
         ({"name": "r2"}, "needs a name and a freeze"),
-        ({"name": "r2", "freeze": "freeze.txt"}, "'freeze.txt' names no commit"),
-        ({"name": "../../r2", "freeze": COMMIT}, "'../../r2' names no runtime"),
+        ({"name": "r2", "freeze": "freeze.txt"}, "'freeze.txt' has no commit"),
+        ({"name": "../../r2", "freeze": COMMIT}, "'../../r2' is not the name of a runtime"),
     ],
 )
 def test_bad_input_is_named_and_changes_nothing(
