@@ -184,6 +184,13 @@ def papers(_session: nox.Session) -> None:
 
 
 @nox.session
+def docs(_session: nox.Session) -> None:
+    """Write docs/configuration.md from the docstrings of the configuration."""
+    environment("--unless-stamped")
+    call(PYTHON, ROOT / "tests/support/configuration_page.py", PYTHONPATH=str(ROOT / "src"))
+
+
+@nox.session
 def lint(_session: nox.Session) -> None:
     """Check style, types, shell scripts, workflows and the format of the SBOM."""
     environment("--unless-stamped")

@@ -2,7 +2,7 @@
 
 After each stage: the slices up to it and nothing else are installed, no earlier file has changed, no
 two packages have one file, every requirement is met, the wheels have the metadata that the lock has,
-and the probe works. A Colab target is installed on a substitute for its runtime: the runtime's
+and the probe works. A Colab target is installed on a stand-in for its runtime: the runtime's
 versions from the package index.
 """
 
@@ -166,7 +166,7 @@ def fresh(prefix: Path, python: str) -> Place:
     return Place(prefix=prefix, python=site.parent.name.removeprefix("python"))
 
 
-def substitute(target: Target, lock: Lock, place: Place) -> None:
+def stand_in(target: Target, lock: Lock, place: Place) -> None:
     """Install the runtime's versions of the packages that the target needs, and their neighbours.
 
     The index's torch may require other CUDA libraries than Colab has, so these are not constrained.
@@ -183,7 +183,7 @@ def substitute(target: Target, lock: Lock, place: Place) -> None:
     wanted = [f"{name}=={resolve.public(own[name])}" for name in roots]
     if wrong := place.install("--constraints", str(constraints), *wanted):
         raise InputError(
-            f"no substitute for runtime {target.runtime.name}: {wrong}",
+            f"no stand-in for runtime {target.runtime.name}: {wrong}",
             remedy="check that the index has these versions",
         )
 
@@ -214,7 +214,7 @@ def train(place: Place, target: str, *, root: Path = ROOT) -> None:
     """Train and score the tiny model there in 4 bits, with the command that a user would run."""
     run_folder = place.prefix / "run"
     command = [place.interpreter, "-m", "paperlora", "train", "eval", "--config", "tiny"]
-    # The substitute has all that the target needs from its runtime, so it verifies like the runtime.
+    # The stand-in has all that the target needs from its runtime, so it verifies like the runtime.
     variables = {**os.environ, "PYTHONPATH": str(root / "src"), "PAPERLORA_TARGET": target}
     done = process.run([*command, "--run", str(run_folder)], environment=variables)
     if done.code != 0:
@@ -240,9 +240,9 @@ def run(
     place = fresh(prefix, python or sys.executable)
     try:
         if target.colab:
-            what = f"a substitute for Colab's runtime {target.runtime.name}"
+            what = f"a stand-in for Colab's runtime {target.runtime.name}"
             print(f"installing {what}", file=sys.stderr)
-            substitute(target, lock, place)
+            stand_in(target, lock, place)
         for stage in target.stages:
             begun = time.monotonic()
             found = append(target, lock, stage, place, root=root)
