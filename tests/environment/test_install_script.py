@@ -142,7 +142,7 @@ def test_an_interrupted_stage_is_resumed(checkout: Checkout) -> None:
         os.killpg(child.pid, signal.SIGINT)
         said = child.communicate()[1].decode()
     assert child.returncode == 130
-    assert said.splitlines()[-1] == "interrupted → run this again; what is done is kept"
+    assert said.splitlines()[-1] == "interrupted → run this again; finished stages are kept"
     assert not (checkout.site() / "beta").exists()
     assert checkout.install("--unless-stamped").returncode == 0
     assert checkout.slices() == ["20-model.txt"]
@@ -193,7 +193,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(checkout: Checkout) ->
     (mine / "thesis.tex").write_text("x")
     done = checkout.install("--prefix", str(mine))
     assert done.returncode == 2
-    assert "mine holds something else than an environment" in done.stderr
+    assert "mine is not an environment and not empty" in done.stderr
     assert [path.name for path in mine.iterdir()] == ["thesis.tex"]
 
 
@@ -204,7 +204,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(checkout: Checkout) ->
         (["--stage", "x"], "target cuda has no stage x"),
         (["--stage"], "--stage needs a value"),
         (["--what"], "unknown argument --what"),
-        (["--prefix", "/proc/x"], "nothing can be written beside /proc/x"),
+        (["--prefix", "/proc/x"], "cannot write into the folder of /proc/x"),
     ],
 )
 def test_usage_errors_are_one_line_and_code_2(
