@@ -26,7 +26,7 @@ SOURCE = ROOT / "env/bootstrap.py"
 
 @pytest.fixture
 def bootstrap(tmp_path: Path) -> Module:
-    """Return env/bootstrap.py as a module of a checkout of its own."""
+    """Return env/bootstrap.py as a module, in a temporary checkout."""
     (tmp_path / "env").mkdir()
     (tmp_path / "lockfiles").mkdir()
     path = shutil.copy(SOURCE, tmp_path / "env/bootstrap.py")

@@ -1,4 +1,4 @@
-"""`.ci/run` deletes a build cache only where no one else uses it."""
+"""`.ci/run` deletes a build cache only where nothing else uses it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCRIPT = (ROOT / ".ci/run").read_text(encoding="utf-8")
 def test_the_build_cache_of_a_developer_stays(
     tmp_path: Path, *, engine: bool, hosted: str, pruned: bool
 ) -> None:
-    """Runs the part of the script from the images on, with stand-ins for docker and nox."""
+    """Run the script from its part on images to the end, with fake docker and nox."""
     part = re.search(r"^own_cache=''\n.*", SCRIPT, re.MULTILINE | re.DOTALL)
     assert part
     checkout, log = tmp_path / "checkout", tmp_path / "log"

@@ -1,4 +1,4 @@
-"""Damaged environments, each in a real interpreter of its own: `verify` must name what is wrong.
+"""Damage environments, each with its own real interpreter: `verify` must name what is wrong.
 
 Every row is one way to damage an environment that is as locked, with what the message must say.
 """
@@ -113,7 +113,7 @@ def drop_line(path: Path, part: str) -> None:
 
 
 def remove(checkout: Checkout, *, listed: str, declared: bool) -> None:
-    """Take alpha's module out, as an image build would that lists and declares it, or does not."""
+    """Remove alpha's module like an image build, with or without listing and declaring it."""
     checkout.alpha.unlink()
     (checkout.prefix / ".removed.json").write_text(listed)
     pattern = "alpha/*" if declared else "*/tests/*"

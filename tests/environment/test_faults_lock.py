@@ -1,4 +1,4 @@
-"""Damaged locks: `check` names each fault and ends with 1; what it cannot know, `order` meets."""
+"""Damage locks: `check` names each fault and exits with 1; `order` finds the faults of an install."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DIGEST = "0" * 64
 
 @pytest.fixture
 def whole(inputs: Path) -> Path:
-    """A checkout with which nothing is wrong."""
+    """A checkout without any fault."""
     path = inputs / "env/stages.toml"
     path.write_text(re.sub(r"\n.*name = \"uv\".*", "", path.read_text()))
     write_lock(inputs)
@@ -55,7 +55,7 @@ def text(file: str, old: str, new: str) -> Damage:
 
 
 def pattern(file: str, old: str, new: str) -> Damage:
-    """Replace what a pattern finds in a file."""
+    """Replace the first match of a pattern in a file."""
 
     def damage(root: Path) -> None:
         path = root / file
@@ -67,7 +67,7 @@ def pattern(file: str, old: str, new: str) -> Damage:
 
 
 def locked(change: Callable[[dict[str, Any]], object]) -> Damage:
-    """Change lock.json and rewrite the slices after it, as a faulty `nox -s lock` would."""
+    """Change lock.json and render its slices again, like a faulty `nox -s lock`."""
 
     def damage(root: Path) -> None:
         path = root / LOCK
@@ -108,7 +108,7 @@ def both(document: dict[str, Any]) -> None:
 
 
 def colab(root: Path) -> None:
-    """Make the target one of Colab, and lock it as if alpha were not the runtime's."""
+    """Make cuda a Colab target, with a lock that ignores that the runtime has alpha."""
     path = root / "env/targets.toml"
     path.write_text(path.read_text().replace("[target.cuda]", "[target.cuda]\ncolab = true"))
     write_lock(root)
@@ -120,13 +120,13 @@ def protected(root: Path) -> None:
     colab(root)
 
 
-def taken_for_granted(root: Path) -> None:
+def expected_of_the_runtime(root: Path) -> None:
     colab(root)
     locked(lambda document: document.update(provided={"alpha": "1.1"}))(root)
 
 
 FAULTS: dict[str, tuple[Damage, str]] = {
-    "a package asked for anew": (
+    "another requirement": (
         text("env/stages.toml", "==2.0", "==2.1"), "lock of cuda: stale"),
     "another cutoff": (text("env/targets.toml", "2026-01", "2026-02"), "lock of cuda: stale"),
     "another runtime commit": (
@@ -208,7 +208,7 @@ FAULTS: dict[str, tuple[Damage, str]] = {
     "a protected package changed": (
         protected,
         "beta: cuda, stage model: 2.0 is locked, but the runtime's own version is protected"),
-    "a runtime that moved": (taken_for_granted, "alpha: cuda: expected 1.1, the runtime has 1.0+cu1"),
+    "a runtime that changed": (expected_of_the_runtime, "alpha: cuda: expected 1.1, the runtime has 1.0+cu1"),
     "no lock of the tools": (
         lambda root: (root / "lockfiles/tools.txt").unlink(), "tools.txt: is missing"),
     "another tool than asked for": (
@@ -225,7 +225,7 @@ FAULTS: dict[str, tuple[Damage, str]] = {
     "an image with a stage of its own": (
         text("docker/Dockerfile", "--stage model", "--stage extra"),
         "docker/Dockerfile: names stage extra"),
-    "a script that names a slice of old": (
+    "a script that names an old slice": (
         lambda root: (root / "noxfile.py").write_text('call("lockfiles/cuda/20-models.txt")'),
         "noxfile.py: names stage models"),
 }  # fmt: skip
@@ -264,7 +264,7 @@ UV = shutil.which("uv", path=str(Path(sys.executable).parent))
 
 @pytest.fixture
 def offline(whole: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same checkout, with the wheels that were made for it as the only index."""
+    """The same checkout, with its own wheels as the only package index."""
     monkeypatch.setenv("PAPERLORA_TOOLS", str(Path(str(UV)).parent))
     for name, value in {"OFFLINE": "1", "NO_INDEX": "1", "FIND_LINKS": whole / "wheels"}.items():
         monkeypatch.setenv(f"UV_{name}", str(value))
@@ -272,7 +272,7 @@ def offline(whole: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def downgrading(root: Path) -> None:
-    """Let the stage model bring alpha 0.9 after the stage base brought 1.0."""
+    """Make stage model install alpha 0.9 after stage base installed 1.0."""
     wheel = write_wheel(root / "wheels", "alpha", "0.9")
     row = {"name": "alpha", "version": "0.9", "python": [PYTHON], "wheels": [vars(wheel)]}
     row |= {"requires": [], "requires_python": ""}
@@ -280,7 +280,7 @@ def downgrading(root: Path) -> None:
 
 
 def clashing(root: Path) -> None:
-    """Let gamma bring a file of alpha's with other content."""
+    """Put a file of alpha with other content into gamma."""
     wheel = write_wheel(
         root / "wheels", "gamma", "3.0", also={"alpha/__init__.py": "version = 'x'\n"}
     )
@@ -320,7 +320,7 @@ ORDER_FAULTS: dict[str, tuple[Damage, list[str]]] = {
 
 @pytest.mark.skipif(UV is None, reason="this environment has no uv")
 @pytest.mark.parametrize("fault", ORDER_FAULTS)
-def test_order_meets_each_fault_and_names_it(
+def test_order_finds_each_fault_and_names_it(
     offline: Path, fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damage, said = ORDER_FAULTS[fault]

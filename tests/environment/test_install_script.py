@@ -1,4 +1,4 @@
-"""env/install.sh with the real uv, offline, on a checkout whose packages were made on the spot."""
+"""Run env/install.sh with the real uv, offline, on a checkout with generated packages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from paperlora.files import ROOT
 UV = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.defpath]))
 pytestmark = pytest.mark.skipif(UV is None, reason="this environment has no uv")
 
-# Notes each call, hangs once where told to, and is uv otherwise.
+# Writes down each call and runs uv; with HANG_AT it hangs at a call that has this text.
 WRAPPER = """#!/bin/sh
 printf '%s\\n' "$*" >>"{log}"
 case "$*" in *"$HANG_AT"*) [ -z "$HANG_AT" ] || {{ touch "{log}.hangs"; exec sleep 30; }} ;; esac
@@ -31,7 +31,7 @@ exec "{uv}" "$@"
 
 
 class Checkout:
-    """A checkout that can be installed, and what its uv was called with."""
+    """A checkout that can be installed, and the arguments of each call of its uv."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -67,7 +67,7 @@ class Checkout:
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     def slices(self) -> list[str]:
-        """Return the slices that uv was asked to install, in order."""
+        """Return the slices that uv installed, in order."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return [line.rsplit("/", 1)[1] for line in lines if line.startswith("pip install")]
 
@@ -95,10 +95,10 @@ def test_two_at_once_install_in_order_and_once(checkout: Checkout) -> None:
     ]
     assert "3.0 MB on disk" in said
     assert "waiting for another install" in said
-    # With nothing to do it is silent and asks uv for nothing.
+    # With nothing to do it prints nothing and does not call uv.
     again = checkout.install()
     assert (again.returncode, again.stderr, checkout.log.exists()) == (0, "", False)
-    # A lock that is not what env/ asks for is not something that installing can mend.
+    # An install cannot repair a lock that does not match env/.
     path = checkout.root / "env/stages.toml"
     path.write_text(path.read_text().replace("==2.0", "==2.1"))
     stale = checkout.install()
@@ -164,7 +164,7 @@ def test_a_changed_environment_is_repaired(checkout: Checkout) -> None:
     change = [UV, "pip", "install", "-qp", str(checkout.prefix), "beta==1.9", "omega"]
     subprocess.run(change, env=checkout.environment(), check=True)
     shutil.rmtree(site / "alpha-1.0.dist-info")
-    assert checkout.install("--unless-stamped").returncode == 0  # stamps know nothing of it
+    assert checkout.install("--unless-stamped").returncode == 0  # the stamps do not show it
     done = checkout.install()
     assert done.returncode == 0, done.stderr
     for line in ("alpha: locked 1.0", "beta: locked 2.0", "omega: not in the lock"):
@@ -241,7 +241,7 @@ def colab(checkout: Checkout, name: str, alpha: str) -> None:
 
 @pytest.fixture
 def runtime(checkout: Checkout) -> list[str]:
-    """Make an environment that stands for a Colab runtime; return how to install into it."""
+    """Make an environment like a Colab runtime; return the arguments that install into it."""
     colab(checkout, "old", "1.0")
     colab(checkout, "new", "1.1")
     checkout.prefix = checkout.root / "usr"

@@ -1,4 +1,4 @@
-"""The sessions, and env/nox which starts them, with a nox that only notes what it is given."""
+"""The sessions, and env/nox which starts them, with a fake nox that keeps what it gets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Module: TypeAlias = Any
 
 @pytest.fixture
 def noxfile(monkeypatch: pytest.MonkeyPatch) -> Module:
-    """Return noxfile.py, imported with a stand-in for nox, which this environment has not."""
+    """Return noxfile.py, imported with a fake nox, since this environment has no nox."""
     nox: Any = types.ModuleType("nox")
     nox.options = types.SimpleNamespace()
     nox.sessions = {}

@@ -1,4 +1,4 @@
-"""What is in the images: the lock, nothing else, for a plain user, on a root that may be read-only."""
+"""The images hold the lock and nothing else, and work for a plain user on a read-only root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small checkout with a lock of its own: two stages, three packages, wheels made on the spot."""
+"""A small checkout with its own lock: two stages, three packages, generated wheels."""
 
 from __future__ import annotations
 
@@ -122,7 +122,6 @@ def write_lock(root: Path) -> Lock:
         uv="0.9",
         cutoff=target.cutoff,
         runtime=target.runtime.name,
-        runtime_commit=target.runtime.commit,
         python=target.python,
         platform=target.platform,
         installed_bytes=target.installed_bytes,

@@ -1,4 +1,4 @@
-"""A checkout with a made-up Colab runtime: one package to change, one to add, one conflict of its own."""
+"""A checkout with an invented Colab runtime: one package to change, one to add, one own conflict."""
 
 from __future__ import annotations
 
@@ -62,7 +62,6 @@ def write_lock(root: Path, target: str, packages: tuple[Package, ...], **provide
         uv="",
         cutoff="",
         runtime="r1",
-        runtime_commit="",
         python=("3.12",),
         platform=f"{machine().partition('-')[2]}-manylinux_2_28",
         installed_bytes=1,

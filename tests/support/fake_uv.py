@@ -1,4 +1,4 @@
-"""A uv that resolves four made-up packages, as a script that stands in for the real one."""
+"""A script in place of uv: it resolves a few invented packages by their `needs` and constraints."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Slimming: removes what is declared and listed, nothing else, and says what."""
+"""slim removes the declared files of packages and lists them; it removes nothing else."""
 
 from __future__ import annotations
 

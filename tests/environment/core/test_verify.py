@@ -160,7 +160,7 @@ def test_the_target_is_the_user_s_to_name(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def colab(root: Path, site: Path, **versions: str) -> list[str]:
-    """What differs on a runtime that should bring alpha and has the rest from the lock."""
+    """Return the differences of a runtime that should have alpha and gets the rest from the lock."""
     lock = locks.load("cuda", root=root)
     base, model = lock.slices
     lock = replace(lock, slices=(replace(base, packages=()), model), provided={"alpha": "1.0+cu1"})

@@ -1,4 +1,4 @@
-"""Images: what a build is told, a missing engine, a budget that is held."""
+"""Variables of a build, a missing engine, and the size budget."""
 
 from __future__ import annotations
 

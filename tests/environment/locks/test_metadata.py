@@ -92,7 +92,7 @@ def test_a_requirement_that_is_none_is_named() -> None:
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Serves one wheel by ranges, and counts the bytes."""
+    """A server that sends ranges of one wheel and counts the bytes."""
 
     wheel = b""
     ranges = True

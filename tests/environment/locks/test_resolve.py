@@ -15,8 +15,6 @@ from paperlora.errors import DataError, InputError, NetworkError
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Stands in for uv: a universe of five packages, resolved by following `needs`; constraints count.
-
 
 @pytest.fixture(autouse=True)
 def _fake_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

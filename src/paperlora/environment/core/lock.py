@@ -68,7 +68,6 @@ class Lock:
     uv: str
     cutoff: str
     runtime: str
-    runtime_commit: str
     python: tuple[str, ...]
     platform: str
     installed_bytes: int

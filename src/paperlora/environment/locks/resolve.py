@@ -217,7 +217,6 @@ def _cut(
         uv=_uv_version(),
         cutoff=target.cutoff,
         runtime=target.runtime.name,
-        runtime_commit=target.runtime.commit,
         python=tuple(sorted(target.python)),
         platform=target.platform,
         installed_bytes=target.installed_bytes,
