@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from paperlora.errors import DataError, InputError
+from paperlora.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout (or, in an image, the folder that holds ``src``, ``env`` and ``lockfiles``)."""
 
-_CONTEXT = 30  # characters shown before one that cannot be written
+# Python keeps the bytes of a file name that are not UTF-8 as lone surrogates (PEP 383). UTF-8 cannot
+# hold these, but JSON can, as "\\udcff": so one such name in a folder stops nothing.
+_SURROGATES = "backslashreplace"
 
 
 @contextmanager
@@ -40,36 +42,24 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, atomically.
-
-    Raises ``InputError`` for text that is not valid Unicode.
-    """
+    """Write ``text`` as UTF-8, atomically."""
     with atomic(path) as file:
-        file.write(_utf8(text, path))
+        file.write(text.encode())
 
 
 def write_json(path: Path, value: object) -> None:
     """Write ``value`` as indented JSON with sorted keys, atomically."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    with atomic(path) as file:
+        text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        file.write(text.encode(errors=_SURROGATES))
 
 
 def write_jsonl(path: Path, rows: Iterable[object]) -> None:
     """Write one JSON object per line, atomically."""
     with atomic(path) as file:
         for row in rows:
-            file.write(_utf8(json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n", path))
-
-
-def _utf8(text: str, path: Path) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        # Python keeps the bytes of a file name that are not UTF-8 as lone surrogates (PEP 383).
-        near = text[max(0, error.start - _CONTEXT) : error.end]
-        raise InputError(
-            f"text for {path} is not valid UTF-8 after {near!a}",
-            remedy="rename the file or folder that has this name",
-        ) from None
+            text = json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n"
+            file.write(text.encode(errors=_SURROGATES))
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - each caller expects its own shape
@@ -109,5 +99,4 @@ def sha256_file(path: Path) -> str:
 def sha256_json(value: object) -> str:
     """Return the SHA-256 of ``value`` as canonical JSON, in hex."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    # A digest must exist for every file name, also for one that is not valid UTF-8.
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(text.encode(errors=_SURROGATES)).hexdigest()
