@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 """The checkout (or, in an image, the folder that holds ``src``, ``env`` and ``lockfiles``)."""
 
 # Python keeps the bytes of a file name that are not UTF-8 as lone surrogates (PEP 383). UTF-8 cannot
-# hold these, but JSON can, as "\\udcff": so one such name in a folder stops nothing.
+# hold these, but JSON can, as "\udcff": so one such name in a folder stops nothing.
 _SURROGATES = "backslashreplace"
 
 

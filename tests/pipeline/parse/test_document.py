@@ -6,13 +6,12 @@ import pytest
 from pdfs import encrypted, endless, scan, text_pdf
 
 from paperlora.pipeline.parse.document import (
-    Limits,
     RejectedError,
     check_header,
     read_document,
     sane_title,
 )
-from paperlora.pipeline.parse.extract import Extracted
+from paperlora.pipeline.parse.extract import Extracted, Limits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +79,7 @@ def test_an_endless_parse_is_taken_over_by_pdfium(tmp_path: Path) -> None:
 
 
 def fake(monkeypatch: pytest.MonkeyPatch, **texts: str) -> None:
-    def extract(_path: Path, extractor: str, **_limits: float) -> Extracted:
+    def extract(_path: Path, extractor: str, _limits: Limits) -> Extracted:
         text = texts.get(extractor)
         return Extracted(pages=(text,)) if text else Extracted(fault=f"{extractor} broke")
 
@@ -94,7 +93,7 @@ def lines(text: str, count: int = 20) -> str:
 @pytest.mark.parametrize(
     ("pypdf2", "pdfium", "chosen"),
     [
-        (lines(SOUND), "", "pypdf2"),  # good at once: pdfium is not even asked
+        (lines(SOUND), "", "pypdf2"),  # good at once: pdfium is not needed
         (lines(GLUED), lines(SOUND), "pdfium"),
         (lines(TORN), lines(SOUND), "pdfium"),
         (lines(SOUND) + "\n" + TORN, lines(SOUND, 21), "pdfium"),  # few torn words suffice
@@ -141,7 +140,7 @@ def test_unreadable_letters_are_rejected(monkeypatch: pytest.MonkeyPatch, tmp_pa
     path.write_bytes(b"%PDF-1.4")
     cipher = SOUND.translate(str.maketrans("aeinorst", "zqxvkwjq"))
     fake(monkeypatch, pypdf2=lines(cipher), pdfium=lines(cipher))
-    with pytest.raises(RejectedError, match="no readable English"):
+    with pytest.raises(RejectedError, match="not readable English"):
         read(path)
 
 
