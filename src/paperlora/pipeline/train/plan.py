@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from paperlora.environment.host.diagnosis import Fit
 from paperlora.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,16 +41,6 @@ class Shape:
     laurel: int = 64
     number: int = 2
     """Bytes of a number in the compute dtype."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fit:
-    """One line of what fits: a model at a length needs so many bytes of GPU memory."""
-
-    model: str
-    max_length: int
-    gpu_bytes: int
-    note: str
 
 
 @dataclass(frozen=True, kw_only=True)
