@@ -125,8 +125,10 @@ def execute(job: Job, names: Sequence[str]) -> None:
             _COMMANDS[name](job, inputs)
             freshness.write(job.run, name, inputs, [job.run / one for one in _OUTPUTS[name]])
         if name == "dataset":
+            from paperlora.pipeline.dataset.dataset import SPLITS  # noqa: PLC0415
+
             counts = read_json(job.run / "dataset" / "dataset.json")["examples"]
-            shown = ", ".join(f"{count} {split}" for split, count in counts.items())
+            shown = ", ".join(f"{counts[split]} {split}" for split in SPLITS)
             print(f"dataset: {shown}", file=sys.stderr)
 
 
@@ -171,9 +173,9 @@ def _elsewhere(job: Job, name: str) -> str:
 
 def inputs_of(job: Job, command: str) -> dict[str, Any]:
     """Return all that decides what ``command`` computes."""
-    from paperlora.pipeline import config  # noqa: PLC0415 - it needs pydantic
+    from paperlora.pipeline import config_file  # noqa: PLC0415 - it needs pydantic
 
-    values = config.as_dict(job.settings.config)
+    values = config_file.as_dict(job.settings.config)
     return {
         "code": freshness.code(*_CODE[command]),
         "settings": {name: values[name] for name in SECTIONS[command]},

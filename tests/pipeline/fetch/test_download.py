@@ -101,7 +101,7 @@ def test_resumes_after_a_drop(trial: Trial, validator: dict[str, str | None]) ->
 
 
 @pytest.mark.parametrize("validator", [{"tag": 'W/"weak"'}, {"tag": None}])
-def test_begins_again_without_a_strong_validator(
+def test_starts_from_zero_without_a_strong_validator(
     trial: Trial, validator: dict[str, str | None]
 ) -> None:
     trial(body(**validator, stop=70_000), body(**validator))  # type: ignore[arg-type]
@@ -214,14 +214,14 @@ def test_attempts_are_bounded(trial: Trial) -> None:
     assert len(trial.server.gets) == 5
 
 
-def test_too_long_a_wait_is_not_waited(trial: Trial) -> None:
+def test_a_wait_above_the_limit_ends_the_download(trial: Trial) -> None:
     with pytest.raises(ExhaustedError, match="asks to wait 3600 s"):
         trial(status(429, retry_after="3600"))
     assert trial.sleeps == []
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 410, 204])
-def test_final_answers_are_not_asked_again(trial: Trial, code: int) -> None:
+def test_a_final_answer_is_not_requested_again(trial: Trial, code: int) -> None:
     with pytest.raises(NetworkError, match=str(code)):
         trial(status(code))
     assert len(trial.server.gets) == 1

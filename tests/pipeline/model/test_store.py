@@ -3,6 +3,7 @@ import os
 import re
 import sys
 import zipfile
+from pathlib import Path
 
 import hub
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from paperlora import process
 from paperlora.errors import DataError, InputError, NetworkError
 from paperlora.files import read_json, write_json
-from paperlora.pipeline.model import store
+from paperlora.pipeline.model import sources, store
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def converted(monkeypatch):
 
     def run(command, **_):
         calls.append(command)
-        convert(*map(store.Path, command[-2:]))
+        convert(*map(Path, command[-2:]))
         return process.Finished(code=0, stdout=b"", stderr="", timed_out=False)
 
     monkeypatch.setattr(process, "run", run)
@@ -242,11 +243,11 @@ def test_a_hub_snapshot_is_held_against_its_pinned_files(tmp_path, monkeypatch):
     monkeypatch.setenv("PAPERLORA_MODELS", str(tmp_path / "cache"))
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     entry = {"id": "some", "files": {"model.safetensors": hashlib.sha256(b"weights").hexdigest()}}
-    store._check_pinned(tmp_path, entry)
+    sources._check_pinned(tmp_path, entry, store.cache())
     assert len(list((tmp_path / "cache").glob("some-*.verified"))) == 1
     other = {"id": "some", "files": {"model.safetensors": hashlib.sha256(b"others").hexdigest()}}
     with pytest.raises(DataError, match=r"model\.safetensors has SHA-256"):
-        store._check_pinned(tmp_path, other)
+        sources._check_pinned(tmp_path, other, store.cache())
     missing = {"id": "some", "files": {"model-2.safetensors": "0" * 64}}
     with pytest.raises(DataError, match="SHA-256 none"):
-        store._check_pinned(tmp_path, missing)
+        sources._check_pinned(tmp_path, missing, store.cache())

@@ -104,14 +104,15 @@ def test_an_unverified_environment_is_called_out(tmp_path: Path, file: str, part
 
 def test_different_environments_are_shown_in_words(tmp_path: Path) -> None:
     files = synthetic.good_files()
-    link = "see the differences"
+    link = "What differs</a>"
     assert link not in html(tmp_path / "demo", files)
     files["eval.json"]["environment"] = synthetic.environment(gpu="NVIDIA H100")
     shown = html(tmp_path / "demo", files)
     assert link in shown
-    row = '<th scope="row">GPU</th><td class="text">none</td><td class="text">NVIDIA H100</td>'
+    row = '<th scope="row">GPU</th><td class="text">–</td><td class="text">NVIDIA H100</td>'
     assert row in shown
-    assert '<th scope="row">fingerprint</th><td class="text">' not in shown
+    assert shown.count('<th scope="row">fingerprint</th>') == 1, "it does not differ"
+    assert shown.count('<th scope="row">GPU</th>') == 2
 
 
 def test_notes_are_shown_at_the_top(tmp_path: Path) -> None:

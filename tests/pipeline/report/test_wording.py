@@ -67,18 +67,22 @@ def test_differences_of_two_environments() -> None:
     one = synthetic.environment()
     other = synthetic.environment(verified=False) | {"fingerprint": "0a", "packages": {"x": "1"}}
     report = {"environments": {"train": one, "eval": one}, "model": {"device": "cpu"}, "eval": {}}
-    assert not wording.environment_differences(report)
+    later = one | {"observed": one["observed"] | {"time": "later"}}
+    report["environments"]["eval"] = later
+    rows = wording.environment_rows(report)
+    assert ("observed.time", one["observed"]["time"], "later") in rows
+    assert not wording.differing(rows)
     report["environments"]["eval"] = other
     report["eval"]["device"] = "cuda:0"
-    rows = {name: (left, right) for name, left, right in wording.environment_differences(report)}
-    assert rows == {
+    differing = wording.differing(wording.environment_rows(report))
+    assert {name: (left, right) for name, left, right in differing} == {
         "device": ("cpu", "cuda:0"),
-        "verified": ("yes", "no"),
+        "verified": (True, False),
         "fingerprint": ("3f" * 32, "0a"),
-        "peft": ("0.18.1", "absent"),
-        "torch": ("2.10.0", "absent"),
-        "transformers": ("5.8.1", "absent"),
-        "x": ("absent", "1"),
+        "packages.peft": ("0.18.1", None),
+        "packages.torch": ("2.10.0", None),
+        "packages.transformers": ("5.8.1", None),
+        "packages.x": (None, "1"),
     }
 
 

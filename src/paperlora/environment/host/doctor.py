@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,9 +72,7 @@ def run(
     ]
     table = diagnosis.fitting(fits, facts.devices)
     if as_json:
-        rows = [{**asdict(fit), "verdict": verdict} for fit, verdict in table]
-        document = {"target": target, "lines": [asdict(line) for line in lines], "fits": rows}
-        print(json.dumps(document, indent=1))
+        _print_json(target, lines, table)
     else:
         _print(lines, table)
     bad = [line for line in lines if line.state == FINDING]
@@ -101,3 +100,11 @@ def _print(lines: Sequence[Line], table: Sequence[tuple[Fit, str]]) -> None:
         ]
         colours = ["green" if verdict == "fits" else "grey" for _, verdict in table]
         print("\n".join(columns(models, colours)))
+
+
+def _print_json(target: str, lines: Sequence[Line], table: Sequence[tuple[Fit, str]]) -> None:
+    # People publish this in bug reports, and a path in a home often has the user's name.
+    home = re.compile(rf"{re.escape(str(Path.home()))}(?![\w.-])")
+    shown = [{key: home.sub("~", text) for key, text in asdict(line).items()} for line in lines]
+    fits = [{**asdict(fit), "verdict": verdict} for fit, verdict in table]
+    print(json.dumps({"target": target, "lines": shown, "fits": fits}, indent=1))

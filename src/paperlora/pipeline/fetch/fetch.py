@@ -26,7 +26,7 @@ from paperlora.pipeline.fetch.download import DEFAULT, Download, Limits, downloa
 from paperlora.pipeline.fetch.web import ExhaustedError, length, open_session, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from paperlora.pipeline.fetch.paper_list import Paper
@@ -40,12 +40,12 @@ TYPICAL = 2_500_000
 
 @dataclass(frozen=True, kw_only=True)
 class FetchResult:
-    """The names of the papers by outcome; ``hashes`` has the hash of each PDF in the folder."""
+    """What a call did, by the names of the papers."""
 
-    fetched: tuple[str, ...]
-    present: tuple[str, ...]
-    shipped: tuple[str, ...]
+    fetched: frozenset[str]
+    """The papers that this call downloaded."""
     hashes: Mapping[str, str]
+    """The SHA-256 of each PDF of the list that is in the folder now."""
     failures: Mapping[str, PaperloraError]
 
     def check(self) -> None:
@@ -77,17 +77,17 @@ def run(
     with _locked(to):
         own = to / paper_list.LIST_NAME
         held = {p.name: p for p in paper_list.read(own)} if own.is_file() else {}
-        wanted = [_merged(paper, held.get(paper.name), list_path, own) for paper in listed]
-        result = fetch(wanted, to, limits=limits, sleep=sleep)
-        new = result.hashes if record else {}
-        held |= {p.name: replace(p, sha256=p.sha256 or new.get(p.name)) for p in wanted}
-        paper_list.write(own, list(held.values()))
+        wanted = {p.name: _merged(p, held.get(p.name), list_path, own) for p in listed}
+        held |= wanted
+        paper_list.write(own, list(held.values()))  # now: an interruption keeps the titles too
+        result = fetch(list(wanted.values()), to, limits=limits, sleep=sleep)
+        if record:
+            paper_list.write(own, _with_hashes(held.values(), result.hashes))
     for name, digest in result.hashes.items():
         print(digest, f"{to / name}.pdf", "fetched" if name in result.fetched else "present")
     unknown = [p.name for p in listed if p.sha256 is None and p.name in result.hashes]
     if unknown and record:
-        known = [replace(p, sha256=p.sha256 or result.hashes.get(p.name)) for p in listed]
-        paper_list.write(list_path, known)
+        paper_list.write(list_path, _with_hashes(listed, result.hashes))
         _log(f"wrote the hashes of {', '.join(unknown)} into {list_path}")
     elif unknown:
         _log(f"{list_path} has no hash of {', '.join(unknown)} → add them with --record")
@@ -112,8 +112,15 @@ def _merged(paper: Paper, held: Paper | None, list_path: Path, own: Path) -> Pap
 
 
 def _source(paper: Paper) -> str:
+    """Return the source as it may be printed: a query is replaced by "…"."""
     key, value = paper.source
-    return f"{key} {shown(value) if key == 'url' else value}"
+    return (
+        f"{key} {shown(value)}{'?…' if '?' in value else ''}" if key == "url" else f"{key} {value}"
+    )
+
+
+def _with_hashes(papers: Iterable[Paper], hashes: Mapping[str, str]) -> list[Paper]:
+    return [replace(paper, sha256=paper.sha256 or hashes.get(paper.name)) for paper in papers]
 
 
 def fetch(
@@ -147,13 +154,7 @@ def fetch(
                 )
         with _Progress(_sizes(jobs, arxiv)) as progress:
             hashes, failures = _download_each(jobs, progress)
-    return FetchResult(
-        fetched=tuple(hashes),
-        present=tuple(present),
-        shipped=tuple(p.name for p in papers if p.file is not None),
-        hashes=present | hashes,
-        failures=failures,
-    )
+    return FetchResult(fetched=frozenset(hashes), hashes=present | hashes, failures=failures)
 
 
 def _download_each(

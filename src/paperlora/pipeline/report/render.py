@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from paperlora.pipeline.dataset.dataset import SPLITS
 from paperlora.pipeline.report import verdict, wording
-from paperlora.pipeline.report.plots.palette import field_name
+from paperlora.pipeline.report.plots.palette import field_look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,19 +62,22 @@ def quoted(value: object) -> Markdown:
 
 
 def written(value: object) -> str:
-    """Return a text as it is and any other value as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """Return a text as it is, a dash for no value, and any other value as JSON."""
+    if value is None or isinstance(value, str):
+        return value or wording.ABSENT
+    return json.dumps(value, ensure_ascii=False)
 
 
 FILTERS = (
     *(wording.number, wording.percent, wording.points, wording.interval, wording.count),
     *(wording.memory, wording.duration, wording.flatten),
-    *(code, quoted, written, field_name),
+    *(code, quoted, written, field_look),
 )
 
 
 def html(report: dict[str, Any], pictures: Mapping[str, bytes]) -> str:
     """Return ``report.html`` for ``report.json`` and its pictures (file name → PNG)."""
+    rows = wording.environment_rows(report)
     return _render(
         "report.html",
         report,
@@ -85,7 +88,9 @@ def html(report: dict[str, Any], pictures: Mapping[str, bytes]) -> str:
         samples=sorted(report["samples"], key=lambda item: SAMPLE_ORDER.get(item["split"], 9)),
         trained_share=wording.trained_share(report["model"]),
         step=wording.step(report["train"]),
-        differences=wording.environment_differences(report),
+        facts=[row for row in rows if not row[0].startswith("packages.")],
+        packages=[row for row in rows if row[0].startswith("packages.")],
+        differences=wording.differing(rows),
     )
 
 

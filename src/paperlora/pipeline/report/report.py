@@ -7,7 +7,7 @@ same bytes.
 
 from __future__ import annotations
 
-import math
+import json
 import os
 import tomllib
 from pathlib import Path
@@ -57,21 +57,14 @@ NOTES = "notes.json"
 """A list of sentences on how the adapter differs from the run's settings; a run may lack it."""
 
 
-def finite(value: Any) -> Any:  # noqa: ANN401 - any JSON or TOML value
-    """Return ``value`` in the form that strict JSON allows.
+def finite(value: object) -> Any:  # noqa: ANN401 - JSON
+    """Return ``value`` as it is after a round trip through strict JSON.
 
     NaN and the infinities become null, dates become text, half surrogate pairs question marks.
     """
-    if isinstance(value, dict):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int):
-        return value
+    text = json.dumps(value, default=str, ensure_ascii=False)
     # half of a surrogate pair, as a damaged PDF can give it, cannot be written as UTF-8
-    return str(value).encode(errors="replace").decode()
+    return json.loads(text.encode(errors="replace"), parse_constant=lambda _: None)
 
 
 def _remedy(command: str, run: Path) -> str:

@@ -142,7 +142,10 @@ def verdict(report: dict[str, Any]) -> Verdict:
     )
     summary = " ".join(judgement.sentence for judgement in both)
     if model.get("kind") == "random":
-        headline = "The base model has random weights: these scores only show that every step runs."
+        headline = (
+            "The base model has random weights: these scores only show that training and "
+            "evaluation run."
+        )
         return Verdict(tone="unknown", headline=headline, summary=summary)
     known = [judgement for judgement in both if judgement.sign is not None]
     signs = {judgement.sign for judgement in known if judgement.sign is not None}

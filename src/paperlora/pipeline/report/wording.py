@@ -121,18 +121,23 @@ def unverified(environments: dict[str, dict[str, Any]]) -> list[str]:
     return [f"{' and '.join(parts)}: {finding}" for finding, parts in found.items()]
 
 
-def environment_differences(report: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Return name, value in training and value in evaluation of what differs between the two."""
-    both = [report["environments"][key] for key in PARTS]
-    devices = [report["model"].get("device"), report["eval"].get("device")]
-    rows = [("device", *devices)] if all(devices) else []
-    rows += [("GPU", *(record["observed"].get("gpu") or "none" for record in both))]
-    rows += [("verified", *("yes" if record["verified"] else "no" for record in both))]
-    for key in ("target", "fingerprint", "lock_digest", "python", "platform"):
-        rows.append((key.replace("_", " "), *(str(record[key]) for record in both)))
-    for name in sorted({name for record in both for name in record["packages"]}):
-        rows.append((name, *(record["packages"].get(name, "absent") for record in both)))
-    return [row for row in rows if row[1] != row[2]]
+def environment_rows(report: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return name, value in training and value in evaluation of each fact about the environments."""
+    trained, scored = (dict(flatten(report["environments"][key])) for key in PARTS)
+    for record in (trained, scored):
+        del record["findings"]  # ``unverified`` shows them
+    if "device" in report["eval"]:
+        trained["device"], scored["device"] = report["model"]["device"], report["eval"]["device"]
+    return [(name, trained.get(name), scored.get(name)) for name in trained | scored]
+
+
+def differing(rows: list[tuple[str, Any, Any]]) -> list[tuple[str, Any, Any]]:
+    """Return the rows that differ; of what was only observed, the GPU alone counts."""
+    return [
+        row
+        for row in rows
+        if row[1] != row[2] and (not row[0].startswith("observed.") or row[0] == "observed.gpu")
+    ]
 
 
 def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - JSON

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import shutil
 import sys
@@ -14,9 +13,9 @@ import bitsandbytes
 import torch
 from tqdm import tqdm
 
-from paperlora.files import read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
+from paperlora.files import read_jsonl, sha256_json, write_json, write_jsonl
 from paperlora.pipeline.model import adapter, adapter_files, encoding, load, store
-from paperlora.pipeline.train import accumulate, checkpoint, interrupt, memory
+from paperlora.pipeline.train import accumulate, checkpoint, finish, interrupt, schedule
 from paperlora.pipeline.train.progress import Progress
 
 WORK = "checkpoints"
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from paperlora.pipeline.model.encoding import Encoded
     from paperlora.pipeline.model.load import Loaded
     from paperlora.pipeline.train.accumulate import Accumulator
-    from paperlora.pipeline.train.plan import Settings
+    from paperlora.pipeline.train.plan import MemoryPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +70,7 @@ def train(
     )
     files = store.obtain(config.model.id)
     load.prepare(config.train.seed)
-    chosen = accumulate.settings(files, config, where)
+    chosen = accumulate.memory_plan(files, config, where)
     loaded = load.load(
         files, config.model, where, table_on_host=chosen is None or chosen.table_on_host
     )
@@ -85,37 +84,18 @@ def train(
     for name, parameter in checkpoint.trainable(trainer.model).items():
         parameter.data.copy_(best[name])
     adapter_files.save(work / "adapter", trainer.model, whole=load.is_half(loaded))
-    summary = _summary(trainer, progress, loaded, config)
+    how = trainer.accumulator.describe()
+    summary = finish.summary(trainer.model, how, progress, loaded, config)
     write_json(work / "train.json", {**summary, "environment": environment})
     write_jsonl(work / "metrics.jsonl", progress.rows)
-    _publish(run, work)
-
-
-def _publish(run: Path, work: Path) -> None:
-    """Put the new adapter in its place; keep a different one beside it as ``adapter.1``, 2 and so on."""
-    place, weights = run / "adapter", "adapter_model.safetensors"
-    same = (place / weights).is_file() and (
-        sha256_file(place / weights) == sha256_file(work / "adapter" / weights)
-    )
-    if same:
-        shutil.rmtree(place)
-    elif place.exists():
-        number = next(n for n in itertools.count(1) if not (run / f"adapter.{n}").exists())
-        if (run / "train.json").is_file():
-            shutil.copyfile(run / "train.json", place / "train.json")
-        place.rename(run / f"adapter.{number}")
-        print(f"the earlier adapter is kept in {run / f'adapter.{number}'}", file=sys.stderr)
-    (work / "adapter").rename(place)
-    for name in ("train.json", "metrics.jsonl"):
-        (work / name).replace(run / name)
-    shutil.rmtree(work)
+    finish.publish(run, work)
 
 
 def _trainer(
     run: Path,
     config: TrainSections,
     loaded: Loaded,
-    settings: Settings | None,
+    settings: MemoryPlan | None,
     stop: Callable[[], bool],
 ) -> Trainer:
     torch.manual_seed(config.train.seed)  # the adapter's first values are random
@@ -196,12 +176,12 @@ def _optimise(
                     progress.log(config.max_steps)
             write_jsonl(work / "metrics.jsonl", progress.rows)
     if trainer.stop():
-        raise KeyboardInterrupt  # it came with the last step; the checkpoint holds that too
+        raise KeyboardInterrupt  # a signal during the last validation; the checkpoint is complete
     return progress, best
 
 
 def _resume(trainer: Trainer, path: Path, key: str) -> tuple[Progress, dict[str, torch.Tensor]]:
-    """Return where a checkpoint of the same inputs left off, or the start."""
+    """Return progress and best adapter from a checkpoint with the same ``key``, or those of a new start."""
     counters = checkpoint.counters(path)
     if counters is not None and counters.pop("key") != key:
         print(
@@ -220,16 +200,16 @@ def _resume(trainer: Trainer, path: Path, key: str) -> tuple[Progress, dict[str,
 
 
 def _step(trainer: Trainer, progress: Progress) -> bool:
-    """Take one optimiser step; return False, with nothing changed, when asked to stop meanwhile."""
+    """Take one optimiser step; return False, with no parameter changed, if a signal arrived meanwhile."""
     began = time.perf_counter()
     config = trainer.config
     batch = [
         trainer.train[index]
-        for index in batch_indices(
+        for index in schedule.batch_indices(
             len(trainer.train), progress.step, config.accumulation, config.seed
         )
     ]
-    rate = learning_rate(progress.step, config)
+    rate = schedule.learning_rate(progress.step, config)
     for group in trainer.optimizer.param_groups:
         group["lr"] = rate
     loss = trainer.accumulator.gradients(batch, trainer.stop)
@@ -253,7 +233,7 @@ def _step(trainer: Trainer, progress: Progress) -> bool:
 def _validate(
     trainer: Trainer, progress: Progress, best: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Measure the validation loss (nats a token); return the best adapter, this one or the old."""
+    """Record the validation loss (nats per answer token); return the best adapter, this one or ``best``."""
     began = time.perf_counter()
     loss = trainer.accumulator.loss(trainer.validation)
     progress.seconds += time.perf_counter() - began
@@ -265,72 +245,5 @@ def _validate(
     return best
 
 
-def batch_indices(size: int, step: int, accumulation: int, seed: int) -> list[int]:
-    """Return the examples of one step: each epoch is a new seeded order, and none is skipped."""
-    indices = []
-    for place in range(step * accumulation, (step + 1) * accumulation):
-        epoch, position = divmod(place, size)
-        order = list(range(size))
-        random.Random(f"{seed}:{epoch}").shuffle(order)
-        indices.append(order[position])
-    return indices
-
-
-def learning_rate(step: int, config: TrainConfig) -> float:
-    """Return the rate of a step (from 0): linear warm-up, then linear decay towards zero."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    left = (config.max_steps - step) / max(1, config.max_steps - config.warmup_steps)
-    return config.learning_rate * left
-
-
 def _weights(tuned: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401 - peft carries no types
     return {n: p.detach().cpu().clone() for n, p in checkpoint.trainable(tuned).items()}
-
-
-def _summary(
-    trainer: Trainer, progress: Progress, loaded: Loaded, config: TrainSections
-) -> dict[str, Any]:
-    modules = adapter.adapter_modules(trainer.model, config.adapter)
-    text = loaded.model.config.get_text_config()
-    name = torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else ""
-    return {
-        "model": {
-            "id": loaded.weights.id,
-            "revision_or_sha256": loaded.weights.revision,
-            "licence": loaded.weights.licence,
-            "repository": loaded.weights.repository,
-            "kind": loaded.weights.kind,
-            "derived": loaded.weights.derived,
-            "vocabulary": text.vocab_size,
-            "parameters": load.parameter_count(trainer.model),
-            "trainable": sum(row["parameters"] for row in modules),
-            "quantization": {
-                "method": "nf4",
-                "double": True,
-                "block": load.NF4_BLOCK,
-                "compute_dtype": str(loaded.compute_dtype).removeprefix("torch."),
-            },
-            "device": f"{loaded.device.type}:{name}" if name else loaded.device.type,
-            "hidden_size": text.hidden_size,
-            "layers": text.num_hidden_layers,
-        },
-        "adapter": {
-            "rank": config.adapter.rank,
-            "alpha": config.adapter.alpha,
-            "dropout": config.adapter.dropout,
-            "modules": modules,
-        },
-        "train": {
-            "steps": progress.step,
-            "max_steps": config.train.max_steps,
-            "stopped_early": progress.step < config.train.max_steps,
-            "best_step": progress.best_step,
-            "loss": progress.series("train"),
-            "validation_loss": progress.series("validation"),
-            "seconds": round(progress.seconds, 3),
-            "tokens_per_second": round(progress.tokens / progress.step_seconds, 1),
-            "how": trainer.accumulator.describe(),
-            "peak_memory": {**memory.peak(), "gpu_load_bytes": loaded.load_gpu_bytes},
-        },
-    }

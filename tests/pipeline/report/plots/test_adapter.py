@@ -19,8 +19,9 @@ def modules(*projections: tuple[str, str, int, int]) -> list[dict[str, Any]]:
     return found
 
 
-def names(rows: dict[str, list[list[adapter.Cell]]]) -> dict[str, list[list[str]]]:
-    return {group: [[c.name for c in stage] for stage in rows[group]] for group in rows}
+def names(projections: list[dict[str, Any]]) -> dict[str, list[list[str]]]:
+    rows = adapter.layout(projections)
+    return {title: [[cell["name"] for cell in stage] for stage in row] for title, row in rows}
 
 
 def texts(train: dict[str, Any]) -> list[str]:
@@ -29,28 +30,26 @@ def texts(train: dict[str, Any]) -> list[str]:
 
 
 def test_seven_projections_are_in_the_order_of_the_data() -> None:
-    rows = adapter.layout(modules(*reversed(synthetic_training.PROJECTIONS)))
-    assert names(rows) == {
-        "attention": [["q_proj", "k_proj", "v_proj"], ["o_proj"]],
-        "mlp": [["gate_proj", "up_proj"], ["down_proj"]],
+    assert names(modules(*reversed(synthetic_training.PROJECTIONS))) == {
+        "Attention": [["q_proj", "k_proj", "v_proj"], ["o_proj"]],
+        "MLP": [["gate_proj", "up_proj"], ["down_proj"]],
     }
-    assert all(cell.module for stages in rows.values() for stage in stages for cell in stage)
 
 
 def test_projections_without_adapter_are_drawn_as_such() -> None:
     two = (("q_proj", "attention", 64, 64), ("v_proj", "attention", 64, 32))
-    rows = adapter.layout(modules(*two))
-    bare = [c.name for s in rows.values() for stage in s for c in stage if c.module is None]
+    cells = [cell for _, row in adapter.layout(modules(*two)) for stage in row for cell in stage]
+    bare = [cell["name"] for cell in cells if "rank" not in cell]
     assert bare == ["k_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     assert texts(synthetic_training.training(1, projections=two)).count("no\nadapter") == 5
     assert "no\nadapter" not in texts(synthetic_training.training(1))
 
 
 def test_unusual_names_and_two_shapes_of_one_name() -> None:
-    rows = adapter.layout(modules(("c_attn", "attention", 64, 192)))
-    assert names(rows) == {"attention": [["c_attn"]]}
+    assert names(modules(("c_attn", "attention", 64, 192))) == {"Attention": [["c_attn"]]}
     twice = modules(("q_proj", "attention", 64, 64), ("q_proj", "attention", 64, 128))
-    assert names(adapter.layout(twice))["attention"][0][:2] == ["q_proj", "q_proj"]
+    assert names(twice)["Attention"] == [["q_proj", "q_proj", "k_proj", "v_proj"]]
+    assert names(twice)["Attention, continued"] == [["o_proj"]]
 
 
 def test_sides_grow_with_the_square_root_of_the_dimension() -> None:
@@ -60,7 +59,7 @@ def test_sides_grow_with_the_square_root_of_the_dimension() -> None:
         (patch.get_width(), patch.get_height())
         for patch in axes.patches
         if isinstance(patch, Rectangle) and patch.get_facecolor() == to_rgba(adapter.FROZEN)
-    ][1:]  # the first explains the colour
+    ]
     assert wide == pytest.approx(high / 2)
 
 
