@@ -40,7 +40,7 @@ def test_driver_against_cuda(has: tuple[int, int], state: str, remedy: str) -> N
     assert f"up to {has[0]}.{has[1]}, torch is built for 12.8" in line.seen
 
 
-def test_no_driver_is_a_fault_only_where_there_is_a_gpu() -> None:
+def test_a_missing_driver_is_a_finding_only_where_there_is_a_gpu() -> None:
     none = Facts()
     (line,) = diagnosis.driver(none, present=False)
     assert (line.state, line.seen) == (NOTE, "none")

@@ -78,7 +78,7 @@ def test_a_full_disk_is_a_finding(locked: Path, monkeypatch: pytest.MonkeyPatch)
         examine(locked)
 
 
-def test_a_program_s_output_has_no_path_of_a_home(
+def test_json_has_no_path_of_a_home(
     locked: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -91,9 +91,11 @@ def test_a_program_s_output_has_no_path_of_a_home(
     for name in ("HF_TOKEN", "HF_HOME", "HF_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     examine(locked)
-    assert f"in {home}/.cache/huggingface/token" in capsys.readouterr().out  # a person may know
+    assert (
+        f"in {home}/.cache/huggingface/token" in capsys.readouterr().out
+    )  # only JSON is made to be published
     examine(locked, as_json=True)
-    told = capsys.readouterr().out
-    assert "in ~/.cache/huggingface/token" in told
-    assert "ada" not in told
-    assert "hf_secret" not in told
+    printed = capsys.readouterr().out
+    assert "in ~/.cache/huggingface/token" in printed
+    assert "ada" not in printed
+    assert "hf_secret" not in printed

@@ -59,11 +59,11 @@ def test_the_gpu_comes_from_the_driver_s_tool(
     locked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = record.make("cuda", root=locked)["fingerprint"]
-    said = b"NVIDIA A, 570.1\nNVIDIA B, 570.1\n"
+    output = b"NVIDIA A, 570.1\nNVIDIA B, 570.1\n"
 
     def run(command: Sequence[str], **_: object) -> process.Finished:
         assert command[0] == "/x/nvidia-smi"
-        return process.Finished(code=0, stdout=said, stderr="", timed_out=False)
+        return process.Finished(code=0, stdout=output, stderr="", timed_out=False)
 
     monkeypatch.setattr(shutil, "which", lambda name: f"/x/{name}")
     monkeypatch.setattr(process, "run", run)

@@ -64,12 +64,12 @@ def test_the_title_comes_from_the_list_the_metadata_the_page_or_the_file(tmp_pat
 @pytest.mark.parametrize(
     "title", ["", "paper", "untitled document", "1234 5678", "a b.dvi", "\x00 Title"]
 )
-def test_names_of_files_and_programs_are_no_titles(title: str) -> None:
+def test_names_of_files_and_programs_are_not_titles(title: str) -> None:
     assert sane_title(title) == ""
     assert sane_title(" Deep   Learning ") == "Deep Learning"
 
 
-def test_an_endless_parse_is_taken_over_by_pdfium(tmp_path: Path) -> None:
+def test_pdfium_reads_a_paper_on_which_pypdf2_never_ends(tmp_path: Path) -> None:
     path = tmp_path / "endless.pdf"
     path.write_bytes(endless())
     limits = Limits(seconds=3, memory_bytes=2**31)
@@ -144,7 +144,7 @@ def test_unreadable_letters_are_rejected(monkeypatch: pytest.MonkeyPatch, tmp_pa
         read(path)
 
 
-def test_both_faults_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_both_faults_are_in_the_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "paper.pdf"
     path.write_bytes(b"%PDF-1.4")
     fake(monkeypatch)

@@ -45,7 +45,7 @@ def test_pdfium_shows_where_it_joined_a_broken_word(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
-def test_a_password_is_named_as_the_fault_and_an_empty_one_is_none(
+def test_a_password_is_the_fault_but_an_empty_one_opens_the_paper(
     tmp_path: Path, extractor: str
 ) -> None:
     assert read(tmp_path, encrypted("secret"), extractor).fault == NEEDS_PASSWORD

@@ -32,7 +32,7 @@ def papers(tmp_path: Path) -> Path:
     return folder
 
 
-def test_good_papers_go_on_when_others_are_bad(
+def test_good_papers_are_parsed_when_others_are_bad(
     papers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = {"b.pdf": text_pdf(), "a.PDF": text_pdf(OTHER)}
@@ -62,9 +62,9 @@ def test_good_papers_go_on_when_others_are_bad(
     assert list(reasons) == sorted([*bad, "folder.pdf"])
     assert reasons["same.pdf"] == "the same file as b.pdf"
     assert reasons["wrong.pdf"].endswith("the list of papers has abababababab…")
-    told = capsys.readouterr()
-    assert told.out == ""
-    *skipped, summary = told.err.splitlines()
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    *skipped, summary = printed.err.splitlines()
     assert sorted(skipped) == sorted(f"skipped {file}: {why}" for file, why in reasons.items())
     assert summary == "parse: 2 accepted, 6 rejected"
     assert sorted(path.name for path in run.iterdir()) == ["documents.jsonl", "parse.json"]
@@ -86,7 +86,7 @@ def test_equal_input_gives_equal_bytes_and_other_input_does_not(
     assert all(new != old for new, old in zip(outputs("third"), first, strict=True))
 
 
-def test_no_good_paper_is_an_error_that_leaves_nothing(papers: Path, tmp_path: Path) -> None:
+def test_without_a_good_paper_there_is_an_error_and_no_file(papers: Path, tmp_path: Path) -> None:
     (papers / "a.pdf").write_bytes(b"")
     (papers / "b.pdf").write_bytes(text_pdf())
     run = tmp_path / "run"
