@@ -54,12 +54,7 @@ def known(*, root: Path = ROOT) -> Known:
 def locked(*, root: Path = ROOT) -> Known:
     """Return the metadata of the packages in the locks."""
     return {
-        (one.name, one.version): Metadata(
-            name=one.name,
-            version=one.version,
-            requires=one.requires,
-            requires_python=one.requires_python,
-        )
+        (one.name, one.version): Metadata(name=one.name, version=one.version, requires=one.requires)
         for target in targets.names(root=root)
         for part in locks.load(target, root=root).slices
         for one in part.packages

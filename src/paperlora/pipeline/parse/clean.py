@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
-_LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
 _TORN_AT_LIGATURE = re.compile(r"\b([^\W\d_]+) ([ﬀﬁﬂﬃﬄﬅﬆ][^\W\d_]*)")
-_MATHEMATICAL_LETTER = re.compile("[\U0001d400-\U0001d7ff]")
+# Not all characters that NFKC changes: it would also turn "x²" into "x2".
+_LIGATURE_OR_MATHEMATICAL_LETTER = re.compile("[ﬀﬁﬂﬃﬄﬅﬆ\U0001d400-\U0001d7ff]")
 _PLAIN = str.maketrans({"\u00a0": " ", "\t": " ", "\u00ad": "-", "\u2010": "-", "\u2011": "-"})
 
 # Extractors print the names of glyphs that have no Unicode value. The names in TeX's extension font
@@ -85,10 +85,7 @@ def clean_characters(text: str, known: AbstractSet[str]) -> str:
     """Replace ligatures by letters; drop control characters, glyph names, arXiv stamps, extra spaces."""
     # First of all, because a ligature is the only sign of where a word was torn.
     text = _TORN_AT_LIGATURE.sub(lambda match: _rejoin(match, known), text)
-    text = "".join(_LIGATURES.get(character, character) for character in text.translate(_PLAIN))
-    text = _MATHEMATICAL_LETTER.sub(
-        lambda match: unicodedata.normalize("NFKC", match.group()), text
-    )
+    text = _spelled_out(text.translate(_PLAIN))
     text = _UNICODE_GLYPH.sub(lambda match: chr(int(match[1], 16)), text)
     # After the glyph codes, which may stand for a control character or half a surrogate pair.
     text = "".join(
@@ -106,8 +103,13 @@ def clean_characters(text: str, known: AbstractSet[str]) -> str:
 def _rejoin(match: re.Match[str], known: AbstractSet[str]) -> str:
     """Join "su ﬃcient", torn because of the widths in some fonts, but not "to ﬁnd"."""
     joined = match[1] + match[2]
-    plain = "".join(_LIGATURES.get(character, character) for character in joined).casefold()
-    return joined if plain in known else match[0]
+    return joined if _spelled_out(joined).casefold() in known else match[0]
+
+
+def _spelled_out(text: str) -> str:
+    return _LIGATURE_OR_MATHEMATICAL_LETTER.sub(
+        lambda match: unicodedata.normalize("NFKC", match.group()), text
+    )
 
 
 def drop_running_lines(pages: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -79,14 +79,17 @@ def _split(word: str, known: AbstractSet[str]) -> list[str]:
     # best[n] is the answer for the first n letters, or None.
     best: list[list[str] | None] = [[]]
     for end in range(1, len(word) + 1):
-        found: list[str] | None = None
-        for start, before in enumerate(best):
-            piece = word[start:end]
-            if before is not None and (found is None or len(before) + 1 < len(found)):
-                long_enough = len(piece) >= _PIECE_LENGTH and piece in known
-                found = [*before, piece] if long_enough or piece in _SHORT_PIECES else found
-        best.append(found)
+        splits = [
+            [*before, word[start:end]]
+            for start, before in enumerate(best)
+            if before is not None and _is_piece(word[start:end], known)
+        ]
+        best.append(min(splits, key=len, default=None))
     return best[-1] or []
+
+
+def _is_piece(text: str, known: AbstractSet[str]) -> bool:
+    return text in _SHORT_PIECES or (len(text) >= _PIECE_LENGTH and text in known)
 
 
 def count_torn(text: str, known: AbstractSet[str]) -> int:
