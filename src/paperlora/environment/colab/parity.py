@@ -120,6 +120,7 @@ def compare(
         }
         for some in (before, after)
     )
+    # The exact version counts: another build can have other requirements.
     unknown = sorted(name for name, one in after.items() if (name, one) not in known)
     return Comparison(
         shipped=[one for key, one in new.items() if key in old],
@@ -184,6 +185,7 @@ def run(
     lock, known = locks.load(target_name, root=root), catalogue.known(root=root)
     if source == "here":
         own = catalogue.here()
+        # The metadata on this machine is right even where the index has another build.
         known |= {(one.name, one.version): one for one in own.values()}
         colab = {name: one.version for name, one in own.items()}
     else:

@@ -69,6 +69,7 @@ def _search(
     seen: set[frozenset[Metadata]],
 ) -> dict[str, Metadata] | None:
     """Solve the first problem in each possible way, then the next one, until there is none."""
+    # The same choice can be reached in several orders: once is enough.
     state = frozenset(chosen.values())
     if state in seen or sum(name in problem.runtime for name in chosen) > most:
         return None

@@ -59,6 +59,7 @@ def run(
     """
     own = list(environment(target, root=root))
     facts = collect()
+    # The checkout, the runs, and the home, where the caches of models and packages are.
     places = [root, Path(os.environ.get("PAPERLORA_RUNS") or root / "runs"), Path.home()]
     lines = [
         *own,

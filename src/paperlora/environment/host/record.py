@@ -63,6 +63,7 @@ def _gpu() -> tuple[str | None, str | None]:
     query = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
     done = process.run(query, timeout=_GPU_SECONDS)
     rows = done.stdout.decode(errors="replace").splitlines()
+    # nvidia-smi can exist without a driver; then it prints a message and fails.
     if done.code != 0 or not rows or "," not in rows[0]:
         return None, None
     names = [row.rpartition(",")[0].strip() for row in rows]

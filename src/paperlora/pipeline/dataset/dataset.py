@@ -66,6 +66,7 @@ def build(run: Path, config: DatasetConfig) -> None:
         split = next(split for split in SPLITS if document["paper"] in papers[split])
         splits[split].extend(examples(document, tfidf, config))
     removed = remove_near_duplicates(splits, config.duplicate_overlap)
+    # Only after that: a split whose examples are all duplicates cannot be used either.
     for split in SPLITS:
         if not any(example["kind"] == "question" for example in splits[split]):
             raise DataError(
@@ -260,7 +261,7 @@ def remove_near_duplicates(splits: dict[str, list[Example]], limit: float) -> in
     """
     removed = 0
     held: set[tuple[str, ...]] = set()
-    for split in reversed(SPLITS):
+    for split in reversed(SPLITS):  # test first, because it stays complete
         kept = [example for example in splits[split] if _shared(example, held) <= limit]
         removed += len(splits[split]) - len(kept)
         splits[split] = kept

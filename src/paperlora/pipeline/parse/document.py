@@ -146,6 +146,7 @@ def to_text(
         }
         for paragraph in structure.paragraphs(structure.body(lines))
     )
+    # Measured on what is kept, because references and formulas are full of unknown words.
     return Text(
         extractor=extractor,
         title=sane_title(metadata_title) or structure.first_title(lines),

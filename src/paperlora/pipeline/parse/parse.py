@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Outcome = dict[str, Any] | RejectedError
 
-_CHILDREN = 2
+_CHILDREN = 2  # at a time; each of them may use the whole memory limit
 _REMEDY = "put PDFs with a text layer into that folder, or download some with `paperlora fetch`"
 
 
