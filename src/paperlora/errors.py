@@ -68,6 +68,6 @@ FOREIGN = {
         InputError.code,
         "a path or an option is not valid UTF-8: rename the folder, or correct the option",
     ),
-    "SafetensorError": (DataError.code, "check the free disk space and the file's permissions"),
+    "SafetensorError": (DataError.code, "check the disk's free space and the file's permissions"),
 }
 """Errors of libraries: class name → (exit code, remedy)."""
