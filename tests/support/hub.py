@@ -1,4 +1,4 @@
-"""A model hub of one repository, on this machine: the requests that `snapshot_download` makes."""
+"""A model hub with one repository, on this machine; it answers the requests of `snapshot_download`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @contextmanager
 def serve(repository: str, folder: Path | None) -> Iterator[str]:
-    """Yield the address of a hub that has `folder` as `repository`, or gates it when None."""
+    """Yield the address of a hub that has `folder` as `repository`; with None, the repository is gated."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:

@@ -8,17 +8,17 @@ from paperlora.pipeline.train import accumulate
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         (("memory.step=fused", "adapter.dropout=0.1"), "has no adapter.dropout"),
         (("memory.step=fused",), "there is no GPU"),
     ],
 )
-def test_a_step_that_cannot_be_had_is_refused(settings, said):
+def test_an_impossible_step_is_refused(settings, message):
     config = tiny_config(*settings)
     loaded = load.load(store.obtain("tiny-gemma-3n"), config.model, torch.device("cpu"))
     tuned = adapter.add_adapter(loaded, config.adapter, config.train)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         accumulate.make(loaded, tuned, config, None)
 
 
