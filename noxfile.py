@@ -179,6 +179,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(_session: nox.Session) -> None:
+    """Write docs/configuration.md from the docstrings of the configuration."""
+    environment("--unless-stamped")
+    call(PYTHON, ROOT / "tests/support/configuration_page.py", PYTHONPATH=str(ROOT / "src"))
+
+
+@nox.session
 def lint(_session: nox.Session) -> None:
     """Check style, types, shell scripts and workflows."""
     environment("--unless-stamped")

@@ -48,6 +48,20 @@ ADJECTIVES = [
 ]
 
 
+ENVIRONMENT = {
+    "target": "cuda",
+    "fingerprint": "f" * 64,
+    "lock_digest": "0" * 64,
+    "python": "3.12.1",
+    "platform": "linux-x86_64",
+    "packages": {"torch": "2.10.0"},
+    "findings": [],
+    "verified": True,
+    "observed": {"gpu": None, "driver": None, "host": "h", "cpu": "c", "time": "t"},
+}
+"""A record of an environment."""
+
+
 def sentence(rng: random.Random) -> str:
     """A sentence that is almost certainly unique, because of its made-up name."""
     name = "".join(rng.choice("bdfgklmnprst") + rng.choice("aeiou") for _ in range(4))

@@ -15,7 +15,7 @@ import torch
 
 from paperlora.errors import InputError
 from paperlora.files import read_json
-from paperlora.pipeline.model import encoding, load
+from paperlora.pipeline.model import encoding, load, store
 from paperlora.pipeline.model.gemma3n import packing, step
 from paperlora.pipeline.model.gemma3n.runner import Runner
 from paperlora.pipeline.train import checkpoint, plan
@@ -23,7 +23,7 @@ from paperlora.pipeline.train import checkpoint, plan
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from paperlora.pipeline.config import RunConfig
+    from paperlora.pipeline.config import TrainSections
     from paperlora.pipeline.model.encoding import Encoded
     from paperlora.pipeline.model.load import Loaded
     from paperlora.pipeline.model.store import Weights
@@ -113,7 +113,9 @@ def _answer_tokens(examples: Sequence[Encoded]) -> int:
     return sum(len(example.answer) for example in examples)
 
 
-def memory_plan(files: Weights, config: RunConfig, where: torch.device) -> plan.MemoryPlan | None:
+def memory_plan(
+    files: Weights, config: TrainSections, where: torch.device
+) -> plan.MemoryPlan | None:
     """Return how to train Gemma 3n within the GPU's free memory; None for another model, step or device.
 
     Raises ``InputError``, which names the setting that would fit, when nothing fits.
@@ -139,22 +141,39 @@ def memory_plan(files: Weights, config: RunConfig, where: torch.device) -> plan.
     )
 
 
+def check(config: TrainSections, device: str) -> None:
+    """Raise ``InputError`` when the settings ask for a training that cannot be had here.
+
+    Neither the model nor its files are loaded.
+    """
+    where, memory = load.device(device), config.memory
+    gemma3n = store.is_gemma3n(config.model.id)
+    if memory.optimizer == "adamw8bit" and where.type != "cuda":
+        raise InputError("memory.optimizer is adamw8bit without a GPU", remedy="set it to adamw")
+    own = {name: getattr(memory, name) for name in ("activations", "embeddings", "step")}
+    for name, value in own.items():
+        if value not in {"auto", "stock"} and not gemma3n:
+            raise InputError(
+                f"memory.{name} is {value}, which only Gemma 3n has",
+                remedy=f"set memory.{name}=auto",
+            )
+    if gemma3n and config.adapter.dropout and memory.step in {"fused", "plain"}:
+        raise InputError(
+            f"memory.step is {memory.step}, which has no adapter.dropout ({config.adapter.dropout})",
+            remedy="set adapter.dropout=0, or memory.step=stock",
+        )
+    if memory.step == "fused":
+        _operations("fused", where, load.compute_dtype(config.model.compute_dtype, where))
+
+
 def make(
     loaded: Loaded,
     tuned: Any,  # noqa: ANN401 - peft carries no types
-    config: RunConfig,
+    config: TrainSections,
     chosen: plan.MemoryPlan | None,
 ) -> Accumulator:
-    """Return the accumulator that trains ``tuned``; on a GPU, print which and why.
-
-    Raises ``InputError`` when the configuration asks for an impossible step.
-    """
+    """Return the accumulator that trains ``tuned``; on a GPU, print which and why."""
     wanted = config.memory.step
-    if loaded.gemma3n and config.adapter.dropout and wanted in {"fused", "plain"}:
-        raise InputError(
-            f"memory.step is {wanted}, which has no adapter.dropout ({config.adapter.dropout})",
-            remedy="set adapter.dropout=0, or memory.step=stock",
-        )
     if not loaded.gemma3n or config.adapter.dropout or wanted == "stock":
         if loaded.gemma3n and wanted != "stock":
             print(
@@ -163,7 +182,7 @@ def make(
                 file=sys.stderr,
             )
         return StockAccumulator(tuned=tuned, device=loaded.device)
-    ops, name = _operations(wanted, loaded)
+    ops, name = _operations(wanted, loaded.device, loaded.compute_dtype)
     # There is nothing to offload on a CPU.
     on_cpu = "keep" if config.memory.activations == "keep" else "recompute"
     activations = chosen.activations if chosen else on_cpu
@@ -182,20 +201,23 @@ def make(
     )
 
 
-def _operations(wanted: str, loaded: Loaded) -> tuple[Any, str]:
-    """Return the module of the step's operations, and its name."""
+def _operations(wanted: str, where: torch.device, dtype: torch.dtype) -> tuple[Any, str]:
+    """Return the module of the step's operations, and its name.
+
+    Raises ``InputError`` when the fused ones are wanted and do not work here.
+    """
     from paperlora.pipeline.model.gemma3n import plain  # noqa: PLC0415 - fused needs triton, plain does not
 
     obstacle: str | None = "there is no GPU"
-    if loaded.device.type == "cuda":
+    if where.type == "cuda":
         from paperlora.pipeline.model.gemma3n import fused  # noqa: PLC0415
 
-        obstacle = fused.obstacle(loaded.compute_dtype)
+        obstacle = fused.obstacle(dtype)
         if wanted != "plain" and obstacle is None:
             return fused, "fused"
     if wanted == "fused":
         raise InputError(f"memory.step is fused, and {obstacle}", remedy="set memory.step=auto")
-    if loaded.device.type == "cuda" and wanted == "auto":
+    if where.type == "cuda" and wanted == "auto":
         print(
             f"{obstacle}: the step runs without fused kernels, about four times slower",
             file=sys.stderr,
