@@ -95,9 +95,9 @@ def test_a_checkpoint_of_other_inputs_is_not_resumed(trained, fresh_run, monkeyp
                 fresh_run, tiny_config(), inputs="other", environment=ENVIRONMENT, device="cpu"
             )
     train.train(fresh_run, tiny_config(), inputs="x", environment=ENVIRONMENT, device="cpu")
-    said = capsys.readouterr().err
-    assert "resuming" not in said
-    assert "the checkpoint is from other settings" in said
+    log = capsys.readouterr().err
+    assert "resuming" not in log
+    assert "the checkpoint is from other settings" in log
     assert losses(fresh_run) == losses(trained)
 
 

@@ -33,7 +33,7 @@ SMALLEST_SQUARE = 1e-5
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """A row on the device, [T] int64 each unless said otherwise; a captured step reads these tensors."""
+    """A row on the device, [T] int64 each unless noted otherwise; a captured step reads these tensors."""
 
     ids: Tensor
     positions: Tensor
