@@ -151,7 +151,7 @@ class Place:
 
 
 def fresh(prefix: Path, python: str) -> Place:
-    """Make an empty environment with the interpreter ``python``; an old one in that folder goes."""
+    """Make an empty environment with the interpreter ``python``; it replaces an old one."""
     command = [resolve.uv(), "venv", "--quiet", "--no-project", "--clear", "--python", python]
     done = process.run([*command, str(prefix)])
     if done.code != 0:
