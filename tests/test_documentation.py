@@ -18,7 +18,7 @@ from paperlora import __main__
 from paperlora.environment.image import build
 from paperlora.errors import InputError
 from paperlora.files import ROOT, sha256_file
-from paperlora.pipeline import config
+from paperlora.pipeline import config_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,7 +123,7 @@ def wrong_commands(text: str) -> list[str]:
     configurations = re.findall(r"--config ([a-z]+)(?![\w.])", text)
     for name, overrides in [("demo", settings), *((name, []) for name in configurations)]:
         try:
-            config.load(name, overrides)
+            config_file.load(name, overrides)
         except InputError as error:
             wrong.append(str(error))
     return wrong

@@ -26,7 +26,7 @@ import torch
 from paperlora.environment.core import verify
 from paperlora.environment.host import record
 from paperlora.files import read_json
-from paperlora.pipeline import config
+from paperlora.pipeline import config_file
 from paperlora.pipeline.evaluate import evaluate
 from paperlora.pipeline.model import tiny
 from paperlora.pipeline.train import memory, train
@@ -56,7 +56,7 @@ def main() -> None:
     torch.cuda.reset_peak_memory_stats()
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction(arguments.gib * 2**30 / total)
-    settings = config.load(
+    settings = config_file.load(
         "paper", [f"model.id={json.dumps(str(arguments.model))}", *arguments.set]
     )
     environment = record.make(verify.own_target())

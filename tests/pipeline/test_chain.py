@@ -130,10 +130,10 @@ def test_a_command_that_fails_is_not_taken_for_done(papers, tmp_path, monkeypatc
 
 
 def test_every_section_of_the_configuration_is_read_by_a_command_and_none_is_unknown():
-    from paperlora.pipeline import config
+    from paperlora.pipeline import config_file
 
     read = {name for sections in chain.SECTIONS.values() for name in sections}
-    assert read == set(config.as_dict(config.load("tiny")))
+    assert read == set(config_file.as_dict(config_file.load("tiny")))
 
 
 @pytest.mark.parametrize(

@@ -6,25 +6,27 @@ from pydantic import ValidationError
 
 from paperlora.errors import InputError
 from paperlora.files import ROOT
-from paperlora.pipeline import config, run
+from paperlora.pipeline import config, config_file, run
 
 SOURCE = ROOT / "src"
 
 
-@pytest.mark.parametrize("name", config.shipped())
+@pytest.mark.parametrize("name", config_file.shipped())
 def test_every_shipped_configuration_loads_and_survives_being_stored(name, tmp_path):
-    loaded = config.load(name)
+    loaded = config_file.load(name)
     stored = tmp_path / "config.toml"
-    stored.write_text(config.to_toml(loaded))
-    assert config.load(str(stored)) == loaded
+    stored.write_text(config_file.to_toml(loaded))
+    assert config_file.load(str(stored)) == loaded
 
 
 def test_the_three_configurations_ship():
-    assert config.shipped() == ["demo", "paper", "tiny"]
+    assert config_file.shipped() == ["demo", "paper", "tiny"]
 
 
 def test_overrides_reach_their_section():
-    loaded = config.load("demo", ["train.max_steps=3", "corpus.papers=/a b", "adapter.dropout=0"])
+    loaded = config_file.load(
+        "demo", ["train.max_steps=3", "corpus.papers=/a b", "adapter.dropout=0"]
+    )
     assert (loaded.train.max_steps, loaded.corpus.papers) == (3, "/a b")
     assert loaded.adapter.dropout == 0.0
 
@@ -54,7 +56,7 @@ def test_overrides_reach_their_section():
 )
 def test_a_bad_override_is_refused_with_its_remedy(override, words):
     with pytest.raises(InputError, match=words):
-        config.load("demo", [override])
+        config_file.load("demo", [override])
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_a_bad_override_is_refused_with_its_remedy(override, words):
 )
 def test_a_value_that_cannot_work_is_refused(override):
     with pytest.raises(InputError, match=override.partition("=")[0].partition(".")[0]):
-        config.load("demo", [override])
+        config_file.load("demo", [override])
 
 
 @pytest.mark.parametrize(
@@ -112,19 +114,19 @@ def test_a_value_that_cannot_work_is_refused(override):
 )
 def test_a_bound_itself_is_accepted(override):
     section, key = override.partition("=")[0].split(".")
-    value = getattr(getattr(config.load("demo", [override]), section), key)
+    value = getattr(getattr(config_file.load("demo", [override]), section), key)
     assert value == float(override.partition("=")[2])
 
 
 def test_the_largest_seed_is_one_that_torch_takes():
     import torch
 
-    torch.manual_seed(config.load("demo", [f"train.seed={2**63 - 1}"]).train.seed)
+    torch.manual_seed(config_file.load("demo", [f"train.seed={2**63 - 1}"]).train.seed)
 
 
 def test_all_faults_are_named_in_one_line():
     with pytest.raises(InputError) as caught:
-        config.load("demo", ["train.seed=-1", "memory.step=quick", "eval.bach=3"])
+        config_file.load("demo", ["train.seed=-1", "memory.step=quick", "eval.bach=3"])
     message = str(caught.value)
     assert [part in message for part in ("train.seed is -1", "'quick'", "'bach'")] == [True] * 3
     assert "\n" not in message
@@ -142,17 +144,17 @@ def test_each_key_is_described_and_each_number_is_bounded(section):
 
 def test_a_configuration_cannot_be_changed():
     with pytest.raises(ValidationError, match="frozen"):
-        config.load("demo").train.max_steps = 3
+        config_file.load("demo").train.max_steps = 3
 
 
 def test_an_adapter_on_nothing_is_refused():
     with pytest.raises(InputError, match="both empty"):
-        config.load("demo", ["adapter.mlp=[]", "adapter.attention=[]"])
+        config_file.load("demo", ["adapter.mlp=[]", "adapter.attention=[]"])
 
 
 def test_a_folder_that_cannot_be_stored_is_refused():
     with pytest.raises(InputError, match=r"corpus\.papers"):
-        config.load("demo", ["corpus.papers=not-utf8-\udcff"])
+        config_file.load("demo", ["corpus.papers=not-utf8-\udcff"])
 
 
 def test_the_command_line_starts_without_pydantic():
@@ -163,15 +165,15 @@ def test_the_command_line_starts_without_pydantic():
 
 def test_files_that_cannot_be_used_are_refused(tmp_path):
     with pytest.raises(InputError, match="did you mean 'demo'"):
-        config.load("dem")
+        config_file.load("dem")
     bad = tmp_path / "bad.toml"
     bad.write_text("[model\n")
     with pytest.raises(InputError, match="not valid TOML"):
-        config.load(str(bad))
+        config_file.load(str(bad))
     for text, words in [("", "model"), ("[model]\n", "model.id"), ("model = 3", "table")]:
         bad.write_text(text)
         with pytest.raises(InputError, match=words):
-            config.load(str(bad))
+            config_file.load(str(bad))
 
 
 @pytest.mark.parametrize(
@@ -181,5 +183,5 @@ def test_a_folder_of_any_name_survives_being_stored(name, tmp_path):
     given = run.settings(tmp_path / "run", papers=tmp_path / name).config
     assert given.corpus.papers == str(tmp_path / name)
     stored = tmp_path / "config.toml"
-    stored.write_text(config.to_toml(given))
-    assert config.load(str(stored)) == given
+    stored.write_text(config_file.to_toml(given))
+    assert config_file.load(str(stored)) == given

@@ -10,7 +10,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 from paperlora.files import ROOT, write_text
-from paperlora.pipeline import chain, config
+from paperlora.pipeline import chain, config, config_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,8 +38,8 @@ def page(readers: Mapping[str, Sequence[str]] | None = None) -> str:
     """Return the page; `readers` gives, for each command, the sections that it reads."""
     readers = getattr(chain, "SECTIONS", {}) if readers is None else readers
     changes = {
-        name: tomllib.loads((config.CONFIGS / f"{name}.toml").read_text(encoding="utf-8"))
-        for name in config.shipped()
+        name: tomllib.loads((config_file.CONFIGS / f"{name}.toml").read_text(encoding="utf-8"))
+        for name in config_file.shipped()
     }
     names = ", ".join(f"`{name}`" for name in changes)
     parts = [HEAD.format(names=names)]

@@ -95,7 +95,7 @@ def document(name: str, field: str = "", paragraphs: int = 8) -> dict[str, objec
 
 def tiny_config(*overrides: str) -> RunConfig:
     """A configuration that trains the tiny model in a few seconds."""
-    from paperlora.pipeline import config
+    from paperlora.pipeline import config_file
 
-    return config.load("tiny", ["train.max_steps=4", "eval.questions=2", "eval.passages=1",
+    return config_file.load("tiny", ["train.max_steps=4", "eval.questions=2", "eval.passages=1",
                                 "model.max_length=256", "eval.max_new_tokens=4", *overrides])  # fmt: skip

@@ -173,9 +173,9 @@ def _elsewhere(job: Job, name: str) -> str:
 
 def inputs_of(job: Job, command: str) -> dict[str, Any]:
     """Return all that decides what ``command`` computes."""
-    from paperlora.pipeline import config  # noqa: PLC0415 - it needs pydantic
+    from paperlora.pipeline import config_file  # noqa: PLC0415 - it needs pydantic
 
-    values = config.as_dict(job.settings.config)
+    values = config_file.as_dict(job.settings.config)
     return {
         "code": freshness.code(*_CODE[command]),
         "settings": {name: values[name] for name in SECTIONS[command]},

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from paperlora.errors import DataError, InputError
 from paperlora.files import ROOT, read_json, write_json, write_text
-from paperlora.pipeline import config as configuration
+from paperlora.pipeline import config_file
 from paperlora.pipeline.model import store
 
 if TYPE_CHECKING:
@@ -85,20 +85,20 @@ def settings(
     """
     last = [*([_override("corpus.papers", str(papers))] if papers else []), *overrides]
     name = config or "demo"
-    own = [] if name in configuration.shipped() else _absolute(configuration.load(name), name)
+    own = [] if name in config_file.shipped() else _absolute(config_file.load(name), name)
     if not exists(run):
-        made = configuration.load(name, [*own, *last])
-        made = configuration.load(name, [*own, *last, *_absolute(made)])
-        begun = configuration.load(name, own)
+        made = config_file.load(name, [*own, *last])
+        made = config_file.load(name, [*own, *last, *_absolute(made)])
+        begun = config_file.load(name, own)
         return Settings(config=made, begun=begun, changes=(), new=True)
     stored, first = str(run / SETTINGS), []
     if config:
-        begun = configuration.load(name, own)
+        begun = config_file.load(name, own)
         before = _flat(_begun(run))
         first = [_override(k, v) for k, v in _values(begun).items() if before.get(k, v) != v]
-    made = configuration.load(stored, [*first, *last])
-    made = configuration.load(stored, [*first, *last, *_absolute(made)])
-    old, new = _values(configuration.load(stored)), _values(made)
+    made = config_file.load(stored, [*first, *last])
+    made = config_file.load(stored, [*first, *last, *_absolute(made)])
+    old, new = _values(config_file.load(stored)), _values(made)
     changes = tuple(f"{key} {old[key]} → {new[key]}" for key in new if old[key] != new[key])
     return Settings(config=made, begun=begun if first else None, changes=changes, new=False)
 
@@ -128,7 +128,7 @@ def _begun(run: Path) -> dict[str, Any]:
 
 
 def _values(config: RunConfig) -> dict[str, Any]:
-    return _flat(configuration.as_dict(config))
+    return _flat(config_file.as_dict(config))
 
 
 def _flat(tables: dict[str, Any]) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def opened(run: Path, settings: Settings) -> Iterator[None]:
                 f"{run} is in use by another process", remedy="wait for it, or name another --run"
             ) from None
         if settings.new or settings.changes:
-            write_text(run / SETTINGS, configuration.to_toml(settings.config))
+            write_text(run / SETTINGS, config_file.to_toml(settings.config))
         if settings.begun is not None:
-            write_json(run / _BEGUN, configuration.as_dict(settings.begun))
+            write_json(run / _BEGUN, config_file.as_dict(settings.begun))
         yield

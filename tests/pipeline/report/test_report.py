@@ -158,7 +158,7 @@ def test_missing_adapter_is_refused_before_anything_is_written(tmp_path: Path) -
         ("eval.json", '{"metric": {}}', "lacks base, tuned"),
         ("train.json", "[]", "lacks model"),
         ("train.json", '{"environment": {"target": "cuda"}}', "environment.fingerprint"),
-        ("train.json", "3", "lacks model"),
+        ("train.json", "3", "lacks model, adapter, train, environment →"),
         ("documents.jsonl", '{"paper": "a"}\n', "lacks file"),
         ("config.toml", "x = ", "is not TOML"),
         ("parse.json", "{", "is not JSON"),

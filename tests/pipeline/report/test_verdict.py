@@ -76,18 +76,18 @@ def test_headline_joins_agreement_and_contrast() -> None:
 
 
 @pytest.mark.parametrize("vocabulary", [261, 49_152, 262_144])
-def test_a_model_near_chance_gets_no_praise(vocabulary: int) -> None:
-    limit = vocabulary**verdict.NEAR_CHANCE
+def test_a_model_near_a_blind_guess_gets_no_praise(vocabulary: int) -> None:
+    limit = vocabulary**verdict.NEAR_GUESS
     for perplexity, tone in ((0.99 * vocabulary, "mixed"), (limit, "mixed"), (0.9 * limit, "good")):
         numbers = ((None, float(vocabulary)), (None, perplexity))
         assert verdict.verdict(report(*numbers)).tone == "good", "without a vocabulary"
         found = verdict.verdict(report(*numbers, vocabulary=vocabulary))
         assert found.tone == tone
-        assert ("hardly better than chance" in found.headline) is (tone == "mixed")
-        assert ("It is near chance" in found.summary) is (tone == "mixed")
+        assert ("hardly better than a blind guess" in found.headline) is (tone == "mixed")
+        assert ("A blind guess among" in found.summary) is (tone == "mixed")
 
 
-def test_near_chance_worse_stays_worse() -> None:
+def test_worse_near_a_blind_guess_stays_worse() -> None:
     found = verdict.verdict(report((None, 100.0), (None, 250.0), vocabulary=261))
     assert found.tone == "bad"
 

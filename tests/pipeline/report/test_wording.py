@@ -54,7 +54,7 @@ def test_findings_of_both_environments_are_told_once() -> None:
     good, bad = synthetic.environment(), synthetic.environment(verified=False)
     assert not wording.unverified({"train": good, "eval": good})
     finding = "numpy: 2.1.0 installed, 2.0.2 locked"
-    both = wording.unverified({"train": bad, "eval": bad})
+    both = wording.unverified({"eval": bad, "train": bad})  # as report.json sorts them
     assert both == [f"training and evaluation: {finding}"]
     assert wording.unverified({"train": good, "eval": bad}) == [f"evaluation: {finding}"]
     unchecked = good | {"verified": False}

@@ -75,7 +75,8 @@ def evaluate(
     perplexities = _perplexities(loaded, tuned, chosen, config)
     write_jsonl(run / "predictions.jsonl", rows)
     summary = _summary(rows, perplexities, tfidf, config.eval)
-    write_json(run / "eval.json", {**summary, "environment": environment})
+    about = {"environment": environment, "device": load.device_name(where)}
+    write_json(run / "eval.json", {**summary, **about})
 
 
 def choose(examples: list[Example], config: EvalConfig) -> Chosen:

@@ -73,6 +73,11 @@ def device(choice: str) -> torch.device:
     return torch.device(choice)
 
 
+def device_name(where: torch.device) -> str:
+    """Return a device as results name it: ``cpu``, or ``cuda:`` with the name of the GPU."""
+    return f"cuda:{torch.cuda.get_device_name(where)}" if where.type == "cuda" else where.type
+
+
 def load(
     weights: Weights, config: ModelConfig, where: torch.device, *, table_on_host: bool = True
 ) -> Loaded:
@@ -157,15 +162,11 @@ def parameter_count(model: Any) -> int:  # noqa: ANN401 - peft carries no types
 def compute_dtype(name: str, where: torch.device) -> torch.dtype:
     """Return the dtype to compute in on ``where``: ``float32``, ``bfloat16``, ``float16`` or ``auto``.
 
-    ``auto`` is bfloat16 if the GPU has it, else float32. Raises ``InputError`` for another name.
+    ``auto`` is bfloat16 if the GPU has it, else float32.
     """
-    if name == "auto":
-        # Not bfloat16 on a T4, which emulates it; not float16, which overflows in Gemma 3n.
-        native = where.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if native else torch.float32
-    chosen: torch.dtype | None = getattr(torch, name, None)
-    if chosen is None or chosen not in (torch.bfloat16, torch.float16, torch.float32):
-        raise InputError(
-            f"model.compute_dtype is {name!r}", remedy="give auto, float32, bfloat16 or float16"
-        )
-    return chosen
+    if name != "auto":
+        chosen: torch.dtype = getattr(torch, name)
+        return chosen
+    # Not bfloat16 on a T4, which emulates it; not float16, which overflows in Gemma 3n.
+    native = where.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float32

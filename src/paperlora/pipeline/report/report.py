@@ -8,14 +8,12 @@ same bytes.
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from paperlora.errors import DataError
 from paperlora.files import (
-    ROOT,
     atomic,
     read_json,
     read_jsonl,
@@ -26,6 +24,7 @@ from paperlora.files import (
 from paperlora.pipeline.dataset.dataset import SPLITS
 from paperlora.pipeline.report import render
 from paperlora.pipeline.report.plots import plots
+from paperlora.pipeline.run import runs_folder
 
 SCHEMA = 1
 PAPER = (
@@ -88,18 +87,21 @@ def _read(run: Path, name: str) -> Any:  # noqa: ANN401 - JSON is whatever its w
     lines = name.endswith(".jsonl")
     content = finite(read_jsonl(path) if lines else read_json(path))
     for item in content if lines else [content]:
-        if absent := [key for key in keys if not _has(item, key)]:
+        absent = dict.fromkeys(filter(None, (_missing(item, key) for key in keys)))
+        if absent:
             raise DataError(f"{path} lacks {', '.join(absent)}", remedy=remedy)
     return content
 
 
-def _has(value: Any, dotted: str) -> bool:  # noqa: ANN401 - JSON
-    """Return whether nested dictionaries have the key that ``dotted`` names."""
+def _missing(value: Any, dotted: str) -> str | None:  # noqa: ANN401 - JSON
+    """Return the first part of a dotted key that nested dictionaries lack, or None."""
+    found = ""
     for key in dotted.split("."):
+        found = f"{found}.{key}".lstrip(".")
         if not isinstance(value, dict) or key not in value:
-            return False
+            return found
         value = value[key]
-    return True
+    return None
 
 
 def _notes(run: Path) -> list[str]:
@@ -164,8 +166,8 @@ def _argument(run: Path) -> str:
     The report may be given to others: of a run outside the runs folder it has the last name only.
     """
     folder = run.resolve()
-    runs = Path(os.environ.get("PAPERLORA_RUNS") or ROOT / "runs").resolve()
-    return folder.name if folder.parent == runs else f"path/to/{folder.name}"
+    named = folder.parent == runs_folder().resolve()
+    return folder.name if named else f"path/to/{folder.name}"
 
 
 def _without_folders(config: dict[str, Any]) -> dict[str, Any]:

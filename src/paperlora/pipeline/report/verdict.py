@@ -13,12 +13,12 @@ Sign = Literal[-1, 0, 1]
 SMALL_CHANGE = 0.01
 """A relative change of perplexity below this is called no change."""
 
-NEAR_CHANCE = 0.6
-"""From this share of a blind guess's loss on, a model is called hardly better than chance.
+NEAR_GUESS = 0.6
+"""A model with at least this share of a blind guess's loss is called hardly better than that guess.
 
 A blind guess takes all tokens as equally likely: its perplexity is the size of the vocabulary.
 Knowing only how often each token occurs gives 0.56 to 0.57 of its loss on the shipped papers, with
-a vocabulary of 261 tokens and with one of 49,152; a model of the language is far below that.
+a vocabulary of 261 tokens and with one of 49,152. A language model has much less.
 """
 
 
@@ -42,13 +42,8 @@ class Verdict:
     summary: str
 
 
-def near_chance(perplexity: float, vocabulary: int | None) -> bool:
-    """Return whether a perplexity is close to that of a blind guess among ``vocabulary`` tokens."""
-    return vocabulary is not None and perplexity >= vocabulary**NEAR_CHANCE
-
-
 def _perplexity(base: float | None, tuned: float | None, vocabulary: int | None) -> Judgement:
-    """Judge the test perplexity; lower is better, and near chance nothing is good."""
+    """Judge the test perplexity; lower is better, but not good while it is near a blind guess."""
     if base is None or tuned is None or base <= 0:
         return Judgement(sign=None, phrase="", sentence="Test perplexity could not be compared.")
     change = tuned / base - 1
@@ -62,11 +57,11 @@ def _perplexity(base: float | None, tuned: float | None, vocabulary: int | None)
         ),
         -1: ("worse", f"Test perplexity rose {numbers} higher, which is worse)."),
     }[sign]
-    if near_chance(tuned, vocabulary):
-        sign, grade = min(sign, 0), "hardly better than chance"
+    if vocabulary and tuned >= vocabulary**NEAR_GUESS:
+        sign, grade = min(sign, 0), "hardly better than a blind guess"
         sentence += (
-            f" It is near chance: a blind guess among the {number(vocabulary)} tokens of the "
-            f"vocabulary has a perplexity of {number(vocabulary)}."
+            f" A blind guess among the {number(vocabulary)} tokens of the vocabulary is hardly worse: "
+            f"its perplexity is {number(vocabulary)}."
         )
     return Judgement(
         sign=sign, phrase=f"predicts the text of unseen papers {grade}", sentence=sentence
@@ -112,12 +107,9 @@ def _accuracy(
 
 def best_control(controls: dict[str, Any]) -> tuple[str, float] | None:
     """Return the name and the accuracy of the control that does best, or None without controls."""
-    measured = [
-        (item["accuracy"], name)
-        for name, item in controls.items()
-        if item.get("accuracy") is not None
-    ]
-    return (max(measured)[1], max(measured)[0]) if measured else None
+    measured = [(item.get("accuracy"), name) for name, item in controls.items()]
+    best = max(((level, name) for level, name in measured if level is not None), default=None)
+    return (best[1], best[0]) if best else None
 
 
 def _tone(signs: set[Sign]) -> Literal["good", "mixed", "bad", "unknown"]:
@@ -142,10 +134,7 @@ def verdict(report: dict[str, Any]) -> Verdict:
     )
     summary = " ".join(judgement.sentence for judgement in both)
     if model.get("kind") == "random":
-        headline = (
-            "The base model has random weights: these scores only show that training and "
-            "evaluation run."
-        )
+        headline = "The base model has random weights: the scores only show that all commands run."
         return Verdict(tone="unknown", headline=headline, summary=summary)
     known = [judgement for judgement in both if judgement.sign is not None]
     signs = {judgement.sign for judgement in known if judgement.sign is not None}

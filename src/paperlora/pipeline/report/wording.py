@@ -14,7 +14,7 @@ GAP = "\u00a0"
 """The space between a number and its unit, where a line must not break."""
 
 PARTS = {"train": "training", "eval": "evaluation"}
-"""The keys of ``environments`` in ``report.json`` → their words."""
+"""Key of ``environments`` in ``report.json`` → what it is called."""
 
 STEP: dict[str, tuple[str, dict[str, str]]] = {
     "step": (
@@ -39,7 +39,7 @@ STEP: dict[str, tuple[str, dict[str, str]]] = {
 
 
 def number(value: float | None, decimals: int | None = None) -> str:
-    """Write a number with the decimals its size deserves: ``1,234``, ``23.1``, ``0.126``."""
+    """Write a number with as many decimals as suit its size: ``1,234``, ``23.1``, ``0.126``."""
     if value is None:
         return ABSENT
     if decimals is None:
@@ -114,10 +114,11 @@ def step(train: dict[str, Any]) -> list[tuple[str, str]]:
 def unverified(environments: dict[str, dict[str, Any]]) -> list[str]:
     """Return one line for each difference from a lock; an empty list when both were verified."""
     found: dict[str, list[str]] = {}
-    for key, record in environments.items():
+    for key, part in PARTS.items():
+        record = environments[key]
         if not record["verified"] or record["findings"]:
             for finding in record["findings"] or ["the check did not run"]:
-                found.setdefault(finding, []).append(PARTS[key])
+                found.setdefault(finding, []).append(part)
     return [f"{' and '.join(parts)}: {finding}" for finding, parts in found.items()]
 
 
@@ -132,7 +133,7 @@ def environment_rows(report: dict[str, Any]) -> list[tuple[str, Any, Any]]:
 
 
 def differing(rows: list[tuple[str, Any, Any]]) -> list[tuple[str, Any, Any]]:
-    """Return the rows that differ; of what was only observed, the GPU alone counts."""
+    """Return the rows that differ; of the observed facts, only the GPU counts."""
     return [
         row
         for row in rows

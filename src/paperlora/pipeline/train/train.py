@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import shutil
 import sys
@@ -14,9 +13,9 @@ import bitsandbytes
 import torch
 from tqdm import tqdm
 
-from paperlora.files import read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
+from paperlora.files import read_jsonl, sha256_json, write_json, write_jsonl
 from paperlora.pipeline.model import adapter, adapter_files, encoding, load, store
-from paperlora.pipeline.train import accumulate, checkpoint, interrupt, memory, schedule
+from paperlora.pipeline.train import accumulate, checkpoint, finish, interrupt, schedule
 from paperlora.pipeline.train.progress import Progress
 
 WORK = "checkpoints"
@@ -85,30 +84,11 @@ def train(
     for name, parameter in checkpoint.trainable(trainer.model).items():
         parameter.data.copy_(best[name])
     adapter_files.save(work / "adapter", trainer.model, whole=load.is_half(loaded))
-    summary = _summary(trainer, progress, loaded, config)
+    how = trainer.accumulator.describe()
+    summary = finish.summary(trainer.model, how, progress, loaded, config)
     write_json(work / "train.json", {**summary, "environment": environment})
     write_jsonl(work / "metrics.jsonl", progress.rows)
-    _publish(run, work)
-
-
-def _publish(run: Path, work: Path) -> None:
-    """Put the new adapter in its place; keep a different one beside it as ``adapter.1``, 2 and so on."""
-    place, weights = run / "adapter", "adapter_model.safetensors"
-    same = (place / weights).is_file() and (
-        sha256_file(place / weights) == sha256_file(work / "adapter" / weights)
-    )
-    if same:
-        shutil.rmtree(place)
-    elif place.exists():
-        number = next(n for n in itertools.count(1) if not (run / f"adapter.{n}").exists())
-        if (run / "train.json").is_file():
-            shutil.copyfile(run / "train.json", place / "train.json")
-        place.rename(run / f"adapter.{number}")
-        print(f"the earlier adapter is kept in {run / f'adapter.{number}'}", file=sys.stderr)
-    (work / "adapter").rename(place)
-    for name in ("train.json", "metrics.jsonl"):
-        (work / name).replace(run / name)
-    shutil.rmtree(work)
+    finish.publish(run, work)
 
 
 def _trainer(
@@ -267,51 +247,3 @@ def _validate(
 
 def _weights(tuned: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401 - peft carries no types
     return {n: p.detach().cpu().clone() for n, p in checkpoint.trainable(tuned).items()}
-
-
-def _summary(
-    trainer: Trainer, progress: Progress, loaded: Loaded, config: TrainSections
-) -> dict[str, Any]:
-    modules = adapter.adapter_modules(trainer.model, config.adapter)
-    text = loaded.model.config.get_text_config()
-    name = torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else ""
-    return {
-        "model": {
-            "id": loaded.weights.id,
-            "revision_or_sha256": loaded.weights.revision,
-            "licence": loaded.weights.licence,
-            "repository": loaded.weights.repository,
-            "kind": loaded.weights.kind,
-            "derived": loaded.weights.derived,
-            "vocabulary": text.vocab_size,
-            "parameters": load.parameter_count(trainer.model),
-            "trainable": sum(row["parameters"] for row in modules),
-            "quantization": {
-                "method": "nf4",
-                "double": True,
-                "block": load.NF4_BLOCK,
-                "compute_dtype": str(loaded.compute_dtype).removeprefix("torch."),
-            },
-            "device": f"{loaded.device.type}:{name}" if name else loaded.device.type,
-            "hidden_size": text.hidden_size,
-            "layers": text.num_hidden_layers,
-        },
-        "adapter": {
-            "rank": config.adapter.rank,
-            "alpha": config.adapter.alpha,
-            "dropout": config.adapter.dropout,
-            "modules": modules,
-        },
-        "train": {
-            "steps": progress.step,
-            "max_steps": config.train.max_steps,
-            "stopped_early": progress.step < config.train.max_steps,
-            "best_step": progress.best_step,
-            "loss": progress.series("train"),
-            "validation_loss": progress.series("validation"),
-            "seconds": round(progress.seconds, 3),
-            "tokens_per_second": round(progress.tokens / progress.step_seconds, 1),
-            "how": trainer.accumulator.describe(),
-            "peak_memory": {**memory.peak(), "gpu_load_bytes": loaded.load_gpu_bytes},
-        },
-    }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,22 +86,15 @@ def _legend(rows: list[dict[str, Any]]) -> list[Patch]:
 
 def groups(documents: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     """Return (title, field, text) of each cloud: one per paper, or one per field when there are many."""
-    if len(documents) <= MOST_CLOUDS:
-        ordered = sorted(documents, key=lambda item: (item["field"] or "~", item["paper"]))
-        return [(item["paper"], item["field"], _text([item])) for item in ordered]
-    papers = Counter(item["field"] for item in documents)
-    return [
-        (
-            f"{field_look(field)[0]}, {count(papers[field], 'paper')}",
-            field,
-            _text([item for item in documents if item["field"] == field]),
-        )
-        for field in sorted(papers, key=lambda field: field or "~")
-    ]
-
-
-def _text(documents: list[dict[str, Any]]) -> str:
-    return "\n".join(paragraph["text"] for item in documents for paragraph in item["paragraphs"])
+    each = "paper" if len(documents) <= MOST_CLOUDS else "field"
+    ordered = sorted(documents, key=lambda item: (item["field"] or "~", item["paper"]))
+    found = []
+    for name, group in itertools.groupby(ordered, key=lambda item: str(item[each])):
+        papers = list(group)
+        text = "\n".join(part["text"] for item in papers for part in item["paragraphs"])
+        title = f"{field_look(name)[0]}, {count(len(papers), 'paper')}"
+        found.append((name if each == "paper" else title, papers[0]["field"], text))
+    return found
 
 
 def clouds(documents: list[dict[str, Any]]) -> Figure:
