@@ -15,7 +15,7 @@ from paperlora.errors import FindingsError, InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-FREEZES = os.environ.get("PAPERLORA_COLAB_FREEZES")
+
 FREEZE = "".join(f"{name}=={version}\n" for name, version in RUNTIME.items())
 
 
@@ -130,9 +130,9 @@ def test_the_shipped_locks_change_one_package_and_break_none(
         assert not {"sentence-transformers", "diffusers"} & set(printed["comparison"]["unknown"])
 
 
-@pytest.mark.skipif(not FREEZES, reason="PAPERLORA_COLAB_FREEZES names no folder")
+@pytest.mark.published
 def test_a_runtime_that_a_lock_was_not_made_for(capsys: pytest.CaptureFixture[str]) -> None:
-    old = f"{FREEZES}/2026.01.pip-freeze.gpu.txt"
+    old = f"{os.environ['PAPERLORA_COLAB_FREEZES']}/2026.01.pip-freeze.gpu.txt"
     with pytest.raises(FindingsError, match="the install breaks transformers"):
         parity.run("colab-2026.04", source=old, as_json=True)
     printed = json.loads(capsys.readouterr().out)
@@ -143,12 +143,12 @@ def test_a_runtime_that_a_lock_was_not_made_for(capsys: pytest.CaptureFixture[st
         parity.run("colab-2026.07", source=old, as_json=True)
 
 
-@pytest.mark.skipif(not FREEZES, reason="PAPERLORA_COLAB_FREEZES names no folder")
+@pytest.mark.published
 def test_the_runtimes_as_published_take_the_shipped_locks(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for runtime in ("2026.04", "2026.07"):
-        source = f"{FREEZES}/{runtime}.pip-freeze.gpu.txt"
+        source = f"{os.environ['PAPERLORA_COLAB_FREEZES']}/{runtime}.pip-freeze.gpu.txt"
         parity.run(f"colab-{runtime}", source=source, as_json=True)
         assert json.loads(capsys.readouterr().out)["comparison"]["new"] == []
 

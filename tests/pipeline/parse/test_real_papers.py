@@ -9,13 +9,12 @@ import pytest
 from paperlora.pipeline.config import CorpusConfig
 from paperlora.pipeline.parse import parse
 
-FOLDER = os.environ.get("PAPERLORA_REAL_PAPERS")
 
-
-@pytest.mark.slow
-@pytest.mark.skipif(not FOLDER, reason="PAPERLORA_REAL_PAPERS names no folder of papers")
+@pytest.mark.published
 def test_real_papers_read_as_english(tmp_path):
-    parse.command(Path(FOLDER), tmp_path, known=[], config=CorpusConfig())
+    parse.command(
+        Path(os.environ["PAPERLORA_REAL_PAPERS"]), tmp_path, known=[], config=CorpusConfig()
+    )
     assert json.loads((tmp_path / "parse.json").read_text())["rejected"] == []
     documents = {d["paper"]: d for d in map(json.loads, (tmp_path / "documents.jsonl").open())}
     shares = {name: d["quality"][d["extractor"]] for name, d in documents.items()}
