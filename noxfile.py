@@ -1,8 +1,7 @@
-"""The program as a list of named steps: `nox -s train eval`, or `env/nox` where there is no nox.
+"""Name each step of the project: `nox -s train eval`, or `env/nox -s …` where nox is not installed.
 
-Every pipeline session runs in the one locked environment, `.envs/cuda`, which `env/install.sh`
-makes on first use and which all of them share. What stands after `--` goes to the command. Runs on
-any Python that nox runs on, with nothing else installed.
+All pipeline sessions share one locked environment, `.envs/cuda`, which `env/install.sh` makes on
+first use. Arguments after `--` go to the command. This file needs only the Python that runs nox.
 """
 
 import os
@@ -17,23 +16,23 @@ ROOT = Path(__file__).resolve().parent
 TARGET = "cuda"
 PYTHON = ROOT / ".envs" / TARGET / "bin/python"
 LINT = ROOT / ".envs/lint"
-# Where a machine keeps its certificate authorities; uv trusts them only when told to.
+# Where a machine keeps its certificate authorities; uv uses them only with UV_SYSTEM_CERTS.
 AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
-# The environment's own Python and packages are used, whatever the caller's shell was set up for.
+# Settings of the caller's shell that would select another Python or other packages.
 DROPPED = ("PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
 
 COMMANDS = {
     "fetch": "Download the papers of a list.",
     "parse": "Read the text of the papers.",
     "dataset": "Make examples and splits, split by paper.",
-    "train": "Fine-tune the model on the papers; does first what it needs.",
-    "eval": "Score the base and the tuned model, and write the report.",
-    "report": "Draw the report of a run again.",
+    "train": "Fine-tune the model on the papers.",
+    "eval": "Score the base model and the tuned model, and write the report.",
+    "report": "Write the report of a run.",
     "infer": "Ask the tuned model a question.",
-    "compare": "Say whether two runs gave the same results.",
-    "papers": "Rebuild the papers that ship from their LaTeX sources.",
+    "compare": "Compare the results of two runs.",
     "verify": "Compare the environment with its lock.",
-    "doctor": "Look at driver, GPU, memory and disk, and what fits.",
+    "doctor": "Check driver, GPU, memory and disk, and show which models fit.",
+    "sbom": "Print the locked packages as a CycloneDX document.",
 }
 
 nox.options.sessions = ["tests"]
@@ -41,10 +40,10 @@ nox.options.default_venv_backend = "none"
 
 
 def call(*command: object, **environment: str) -> None:
-    """Run a command in the checkout, and leave with its own exit code unless that is 0.
+    """Run a command in the checkout, and exit with its code unless that is 0.
 
-    Nox turns every failure into 1; the codes of this project mean something (3: environment not
-    verified, 4: network, 130: interrupted), so they are handed through with SystemExit.
+    Nox turns every failure into 1, but this project's exit codes have meanings (3: environment not
+    verified, 4: network, 130: interrupted), so SystemExit passes them on.
     """
     inherited = {name: value for name, value in os.environ.items() if name not in DROPPED}
     if any(Path(bundle).exists() for bundle in AUTHORITIES):
@@ -55,8 +54,7 @@ def call(*command: object, **environment: str) -> None:
     try:
         code = child.wait()
     except KeyboardInterrupt:
-        # Ctrl-C reached the child too: it puts its things away and says so itself.
-        # However long its last step takes; whoever will not wait presses Ctrl-C again.
+        # The child got Ctrl-C too and cleans up. A second Ctrl-C kills it.
         try:
             child.wait()
         except KeyboardInterrupt:
@@ -66,12 +64,12 @@ def call(*command: object, **environment: str) -> None:
         raise SystemExit(128 - code if code < 0 else code)
 
 
-def bootstrap(question: str) -> str:
-    """Ask env/bootstrap.py for the folder of the `tools`, or for a supported `python`."""
+def bootstrap(wanted: str) -> str:
+    """Return the folder of the `tools`, or the path of a supported `python`, by env/bootstrap.py."""
     known = os.environ.get("PAPERLORA_TOOLS")
-    if known and question == "tools":
+    if known and wanted == "tools":
         return known
-    command = [sys.executable, "-I", str(ROOT / "env/bootstrap.py"), question]
+    command = [sys.executable, "-I", str(ROOT / "env/bootstrap.py"), wanted]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.returncode)
@@ -87,15 +85,15 @@ def environment(*arguments: str) -> None:
 def paperlora(session: nox.Session, command: str) -> None:
     """Run one command of the command line in the locked environment.
 
-    The environment is made when it is not there. One that was made and then changed is not mended
-    behind its user's back: the command verifies it, names what differs and refuses.
+    A missing environment is made first. An environment that was changed later is not repaired
+    without a request: the command verifies it, names each difference and stops.
     """
     environment("--unless-stamped")
     call(PYTHON, "-m", "paperlora", command, *session.posargs, PYTHONPATH=str(ROOT / "src"))
 
 
 def declare(name: str, text: str) -> None:
-    """Make a session of a command of the command line."""
+    """Make a session that runs one command of the command line."""
 
     def step(session: nox.Session) -> None:
         paperlora(session, name)
@@ -115,9 +113,9 @@ def install(session: nox.Session) -> None:
 
 
 def without_environment(session: nox.Session, command: str) -> None:
-    """Run a command of the locks: any supported Python will do, with nox's own `packaging`.
+    """Run a command that works on the locks, in any supported Python with nox's own `packaging`.
 
-    The lock comes before the environment.
+    The locked environment cannot be used here: it is made from the lock.
     """
     path = f"{ROOT / 'src'}{os.pathsep}{Path(packaging.__file__).parent.parent}"
     python, tools = bootstrap("python"), bootstrap("tools")
@@ -127,13 +125,13 @@ def without_environment(session: nox.Session, command: str) -> None:
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Resolve again what env/*.toml asks for and rewrite lockfiles/."""
+    """Resolve the packages that env/*.toml requires, and write lockfiles/."""
     without_environment(session, "lock")
 
 
 @nox.session
 def check(session: nox.Session) -> None:
-    """Check the locks, offline: fresh, whole, consistent, and in the one stage order."""
+    """Check without a network that the locks are fresh, whole, consistent and in stage order."""
     without_environment(session, "check")
 
 
@@ -145,25 +143,25 @@ def order(session: nox.Session) -> None:
 
 @nox.session
 def parity(session: nox.Session) -> None:
-    """Compare a Colab runtime, our install on it, and the host, and look for conflicts."""
+    """Compare a Colab runtime, our install on it, and the host, and find conflicts."""
     without_environment(session, "parity")
 
 
 @nox.session
 def drift(session: nox.Session) -> None:
-    """Say what moved since a Colab target was locked."""
+    """Show what changed in Colab since a Colab target was locked."""
     without_environment(session, "drift")
 
 
 @nox.session
 def update(session: nox.Session) -> None:
-    """Move the cutoff, lock everything anew, and say what changed and why it matters."""
+    """Move the cutoff, lock everything again, and list the changes with their reasons."""
     without_environment(session, "update")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure: `-- NAME` runs tests/bench/NAME.py (install: beside pip, from wheels on disk)."""
+    """Measure: `-- NAME` runs tests/bench/NAME.py (`install` compares with pip, wheels on disk)."""
     environment("--unless-stamped")
     name, *arguments = session.posargs or ["install"]
     path = os.pathsep.join((str(ROOT / "src"), str(ROOT / "tests/support")))
@@ -173,14 +171,28 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests; those that need minutes, a GPU or an image are left out."""
+    """Run the tests, except those that need minutes, a GPU, an image or the tools of `lint`."""
     environment("--unless-stamped")
     call(PYTHON, "-m", "pytest", *session.posargs, PYTHONPATH=str(ROOT / "src"))
 
 
 @nox.session
+def papers(_session: nox.Session) -> None:
+    """Rebuild the papers that ship from their LaTeX sources; needs pdfTeX."""
+    environment("--unless-stamped")
+    call(PYTHON, ROOT / "tests/support/typeset.py", PYTHONPATH=str(ROOT / "src"))
+
+
+@nox.session
+def docs(_session: nox.Session) -> None:
+    """Write docs/configuration.md from the docstrings of the configuration."""
+    environment("--unless-stamped")
+    call(PYTHON, ROOT / "tests/support/configuration_page.py", PYTHONPATH=str(ROOT / "src"))
+
+
+@nox.session
 def lint(_session: nox.Session) -> None:
-    """Check style, types, shell scripts and workflows."""
+    """Check style, types, shell scripts, workflows and the format of the SBOM."""
     environment("--unless-stamped")
     run = LINT / "bin"
     uv = Path(bootstrap("tools")) / "uv"
@@ -189,15 +201,15 @@ def lint(_session: nox.Session) -> None:
     call(uv, "pip", "sync", "--quiet", "--python", run / "python", *hashed, "lockfiles/lint.txt")
     call(run / "ruff", "check")
     call(run / "ruff", "format", "--check")
-    # The packages' own types come from the environment, nox's from where nox runs.
+    # The types of the packages are in the environment, those of nox where nox runs.
     call(run / "mypy", "--python-executable", PYTHON, "src")
     call(run / "mypy", "--python-executable", sys.executable, "noxfile.py", "env/bootstrap.py")
     call(run / "shellcheck", "env/nox", "env/install.sh", ".ci/run")
-    call(run / "zizmor", "--offline", "--quiet", ".github")
+    call(PYTHON, "-m", "pytest", "-q", "-m", "lint", "tests/lint", PYTHONPATH=str(ROOT / "src"))
 
 
 @nox.session
 def image(session: nox.Session) -> None:
-    """Build the images and weigh them; --reproduce builds twice from nothing and compares."""
+    """Build the images and check their sizes; --reproduce builds twice and compares."""
     run = (bootstrap("python"), "-m", "paperlora.environment.image.build", *session.posargs)
     call(*run, PYTHONPATH=str(ROOT / "src"))

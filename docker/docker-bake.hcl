@@ -1,5 +1,5 @@
-# Both variants from the one Dockerfile. `nox -s image` sets these variables and the output.
-variable "BASE_IMAGE" { default = "" } # empty: the one that the Dockerfile pins
+# The two variants of the Dockerfile. `nox -s image` sets these variables and the output.
+variable "BASE_IMAGE" { default = "" } # empty: the one pinned in the Dockerfile
 variable "NETWORK" { default = "default" }
 variable "SOURCE_DATE_EPOCH" { default = "0" }
 variable "REVISION" { default = "" }
@@ -23,7 +23,7 @@ target "common" {
     SOURCE_URL               = SOURCE_URL
     BUILDKIT_CACHE_MOUNT_NS  = CACHE_NAMESPACE != "" ? CACHE_NAMESPACE : null
   }
-  attest = ["type=provenance,disabled=true"] # it holds times; a release is attested beside the image
+  attest = ["type=provenance,disabled=true"] # it would hold times; a release has a separate attestation
 }
 
 target "tools" {

@@ -1,19 +1,18 @@
 #!/usr/bin/env bash
-# The one ordered install script: stage by stage, each stage probed before the next. Run it again
-# after an interruption or when the environment differs from its lock.
+# Installs a target stage by stage, and probes each stage before the next one. Run it again after an
+# interruption, or when the environment differs from its lock.
 #
 #   env/install.sh [--target cuda] [--python PATH] [--prefix DIR] [--stage NAME|NUMBER]
 #                  [--compile] [--slim] [--no-space-check] [--unless-stamped]
 #
-# A host's target gets an environment of its own in --prefix. A Colab target (colab-2026.04) is
-# installed into the running python3, beside the runtime's own packages, which it leaves alone but
-# for those that its lock is there to change; --prefix names another environment that stands for it.
+# The target of a host gets its own environment in --prefix. A Colab target (colab-2026.04) is
+# installed into the running python3, beside the runtime's own packages; of these it changes only
+# what its lock holds. With --prefix it is installed into that environment instead.
 #
-# --stage stops after that stage. --compile makes the bytecode at once, on all cores.
-# --slim removes what docker/removals.toml declares, as the image does.
-# --unless-stamped ends at once when every stage was installed, without looking at what became of it
-# since. PAPERLORA_TOOLS names the folder of a uv to use instead of the pinned one that
-# env/bootstrap.py installs.
+# --stage stops after that stage. --compile makes all bytecode now, on all cores.
+# --slim removes the files that docker/removals.toml declares, as the image does.
+# --unless-stamped exits when every stage was installed once, without verifying the environment.
+# PAPERLORA_TOOLS is the folder of a uv to use instead of the pinned one of env/bootstrap.py.
 set -euo pipefail
 
 root=$(dirname -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")")
@@ -58,20 +57,20 @@ done
 [[ -z $last ]] || compgen -G "$slices/[0-9]*-$last.txt" >/dev/null ||
     fail 2 "target $target has no stage $last → its slices are: $(cd "$slices" && echo [0-9]*.txt)"
 
-trap 'echo "interrupted → run this again; what is done is kept" >&2; exit 130' INT
+trap 'echo "interrupted → run this again; finished stages are kept" >&2; exit 130' INT
 export PYTHONPATH=$root/src
 unset PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
 stamps=$prefix/.stages
 inside=${inside:-$prefix/bin/python}
-ask() { "$inside" -m paperlora.environment.core.install "$@"; }
+step() { "$inside" -m paperlora.environment.core.install "$@"; }
 stamp_of() { cat "$stamps/$1" 2>/dev/null || true; }
 digest_of() { sha256sum <"$1" | cut -d' ' -f1; }
 
-# One install at a time in one prefix; whoever comes second finds the work done.
+# One install at a time in one prefix; a second one waits and finds the finished environment.
 guard=$prefix.lock
 [[ -z $colab ]] || guard=$root/.envs/$target.lock
 { mkdir -p "$(dirname -- "$prefix")" "$(dirname -- "$guard")" && : >>"$guard"; } 2>/dev/null ||
-    fail 2 "nothing can be written beside $prefix → name another folder with --prefix"
+    fail 2 "cannot write into the folder of $prefix → name another one with --prefix"
 exec 9>"$guard"
 flock -n 9 || { echo "waiting for another install in $prefix" >&2 && flock 9; }
 
@@ -83,13 +82,13 @@ for slice in "$slices"/[0-9]*-*.txt; do
     [[ ${name#*-} != "$last" ]] || break
 done
 
-# Nothing to do is the usual case, so it comes first and asks for neither uv nor a network.
+# Usually there is nothing to do, so this comes first: it needs neither uv nor a network.
 if ((${#todo[@]} == 0)); then
     [[ -z $trust || ! -x $inside ]] || exit 0
     code=0
-    ask verify "$target" "$last" || code=$?
-    ((code != 0 && code != 3)) || exit "$code" # 3: the lock itself is at fault
-    todo=("${all[@]}")                         # stamped, yet not as locked: look at every stage again
+    step verify "$target" "$last" || code=$?
+    ((code != 0 && code != 3)) || exit "$code" # 3: the lock itself is wrong
+    todo=("${all[@]}")                         # installed once, but changed since: check every stage again
 fi
 
 started=$SECONDS
@@ -100,8 +99,8 @@ find_python() {
     [[ ! -x $tools/python ]] || start=$tools/python # python3 itself may be too old, or a broken shim
     "$start" -I "$root/env/bootstrap.py" python
 }
-# uv brings its own list of certificate authorities and reads no pip configuration; a network that
-# has an authority or an index of its own told the machine and pip about it.
+# uv has its own list of certificate authorities and does not read pip's configuration. A network with
+# its own authority or index is set up in the machine's list and in pip's configuration.
 for bundle in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt; do
     [[ ! -s $bundle ]] || export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true}
 done
@@ -113,10 +112,10 @@ repair="rm -r $prefix and run this again"
 [[ -z $colab ]] || repair='take a fresh runtime (Runtime, Disconnect and delete runtime) and run this again'
 version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo none; }
 if [[ -n $colab ]]; then
-    ask runtime "$target"
+    step runtime "$target"
 elif [[ $(version_of "$inside") == none || (-n $python && $(version_of "$python") != "$(version_of "$inside")") ]]; then
     [[ -f $prefix/pyvenv.cfg || ! -e $prefix || -z $(ls -A "$prefix") ]] ||
-        fail 2 "$prefix holds something else than an environment → name another folder with --prefix"
+        fail 2 "$prefix is not an environment and not empty → name another folder with --prefix"
     [[ -n $python ]] || python=$(find_python)
     "$uv" venv --quiet --no-project --clear --python "$python" "$prefix" ||
         fail 2 "no environment could be made in $prefix with $python → name another Python with --python"
@@ -124,12 +123,12 @@ elif [[ $(version_of "$inside") == none || (-n $python && $(version_of "$python"
 fi
 mkdir -p "$stamps"
 echo "$target" >"$stamps/target"
-cd "$root" # so that no other project's uv settings apply; the user's own do
+cd "$root" # so that uv reads the user's settings, but not those of another project
 
-ask heal "$target" || todo=("${all[@]}") # 1: something is to be put back, whatever its stamp says
-ask plan "$target" "$last" "$space" "$("$uv" cache dir)"
+step heal "$target" || todo=("${all[@]}") # 1: a package must be restored, although its stage has a stamp
+step plan "$target" "$last" "$space" "$("$uv" cache dir)"
 quiet=(--quiet)
-[[ ! -t 2 ]] || quiet=() # on a terminal uv draws its progress
+[[ ! -t 2 ]] || quiet=() # on a terminal uv shows its progress
 place=0
 for name in "${all[@]}"; do
     place=$((place + 1))
@@ -137,21 +136,21 @@ for name in "${all[@]}"; do
     begun=$SECONDS
     echo "stage $place/${#all[@]} ${name#*-} …" >&2
     echo begun >"$stamps/$name"
-    ! grep -q '==' "$slices/$name.txt" || # a Colab runtime may have all of a stage
+    ! grep -q '==' "$slices/$name.txt" || # a Colab runtime may have all packages of a stage
         "$uv" pip install "${quiet[@]}" --python "$inside" --no-deps --require-hashes --only-binary :all: \
             "${compile[@]}" -r "$slices/$name.txt" 9>&- ||
-        fail 4 "stage ${name#*-} could not be installed, see above → run this again; what is done is kept"
-    [[ -z $slim ]] || "$inside" -m paperlora.environment.core.slim slim
-    ask probe "${name#*-}" 9>&- ||
+        fail 4 "stage ${name#*-} could not be installed, see above → run this again; finished stages are kept"
+    [[ -z $slim ]] || step slim
+    step probe "${name#*-}" 9>&- ||
         fail 3 "stage ${name#*-} is installed but does not work, see above → $repair"
     digest_of "$slices/$name.txt" >"$stamps/$name"
     echo "stage $place/${#all[@]} ${name#*-} done in $((SECONDS - begun)) s" >&2
 done
 
-if ! ask verify "$target" "$last"; then
-    mapfile -t surplus < <(ask surplus "$target")
+if ! step verify "$target" "$last"; then
+    mapfile -t surplus < <(step surplus "$target")
     ((${#surplus[@]} == 0)) || "$uv" pip uninstall --quiet --python "$inside" "${surplus[@]}"
-    ask verify "$target" "$last" || fail 3 "$prefix differs from its lock → $repair"
+    step verify "$target" "$last" || fail 3 "$prefix differs from its lock → $repair"
 fi
 [[ -z $colab ]] || echo 'restart the session (Runtime, Restart session) if this notebook imported transformers or peft before' >&2
 echo "environment ready in $((SECONDS - started)) s: $prefix" >&2

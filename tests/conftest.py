@@ -12,7 +12,7 @@ import pytest
 if not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-from made_up import document, tiny_config
+from made_up import ENVIRONMENT, document, tiny_config
 
 from paperlora.files import write_json, write_jsonl
 
@@ -65,5 +65,5 @@ def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from paperlora.pipeline.train import train
 
     run = Path(shutil.copytree(prepared, tmp_path_factory.mktemp("trained") / "run"))
-    train.train(run, tiny_config(), inputs="x", device="cpu")
+    train.train(run, tiny_config(), inputs="x", environment=ENVIRONMENT, device="cpu")
     return run

@@ -16,8 +16,9 @@ from paperlora.pipeline.chain import CHAIN
 
 
 @pytest.fixture
-def verified(monkeypatch):
+def verified(monkeypatch, tmp_path):
     """Take this environment for a verified one; what it holds is for other tests to check."""
+    monkeypatch.setenv("PAPERLORA_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(verify, "require", lambda _: None)
     monkeypatch.setattr(
         record, "make", lambda target: {"target": target, "fingerprint": "f", "findings": [],
@@ -36,7 +37,7 @@ def test_help_names_every_command(capsys):
         cli.main(["--help"])
     assert left.value.code == 0
     text = capsys.readouterr().out
-    for name in (*CHAIN, "infer", "fetch", "compare", "papers", "verify", "lock"):
+    for name in (*CHAIN, "infer", "fetch", "compare", "verify", "lock"):
         assert name in text
 
 
@@ -56,8 +57,10 @@ def test_bad_usage_is_2(words, capsys):
         (["parse", "--papers", "/nonexistent"], 2, "does not exist"),
         (["parse", "--config", "demmo"], 2, "did you mean 'demo'"),
         (["parse", "--set", "train.stepps=3"], 2, "unknown key"),
-        (["infer", "--run", "/nonexistent/run", "why?"], 2, "is no run"),
-        (["compare", "/nonexistent/a", "/nonexistent/b"], 5, "report.json is missing"),
+        (["infer", "--run", "/nonexistent/run", "why?"], 2, "there is no run"),
+        (["eval", "--run", "mistyped"], 2, "there is no run"),
+        (["report"], 2, "there is no run"),
+        (["compare", "/nonexistent/a", "/nonexistent/b"], 2, "there is no run"),
         (["fetch", "--list", "/nonexistent.json"], 2, "cannot read the list"),
     ],
 )
@@ -73,6 +76,18 @@ def test_a_mistake_is_one_line_with_its_code_and_remedy(
     assert says in last
     assert "→" in last
     assert "Traceback" not in err
+
+
+def test_a_path_that_is_not_utf_8_is_bad_input(verified, capsys, tmp_path):
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(folder)  # noqa: PTH102 - a name of bytes
+    with open(folder + b"/a.pdf", "wb") as file:  # noqa: PTH123
+        file.write(b"%PDF-")
+    code, _, err = run(capsys, "parse", "--papers", os.fsdecode(folder), "--run", "named")
+    assert code == 2
+    assert "corpus.papers is" in err
+    assert "UTF-8" in err
+    assert not (tmp_path / "runs" / "named" / "config.toml").exists()
 
 
 def test_debug_shows_the_traceback(verified, capsys):
@@ -125,29 +140,28 @@ def test_paths_are_relative_to_where_the_user_stood(verified, monkeypatch, capsy
     code, _, err = run(capsys, "parse", "--papers", "pdfs", "--run", "./run")
     assert code == 2
     assert f"no *.pdf in the folder of papers {tmp_path / 'pdfs'}" in err
-    assert (tmp_path / "run" / "config.toml").is_file()
+    assert not (tmp_path / "run").exists()
 
 
-def test_a_named_run_goes_on_as_it_began(verified, monkeypatch, tmp_path, capsys):
+def test_a_run_keeps_its_settings_and_says_what_changes(verified, monkeypatch, tmp_path, capsys):
     from paperlora.pipeline import chain
 
     seen = []
-
-    def note(job, names):
-        with chain.opened(job):
-            seen.append((job.config, job.forced))
-
-    monkeypatch.setattr(chain, "execute", note)
-    where = ["--run", f"{tmp_path}/run"]
-    run(capsys, "parse", *where, "--config", "tiny", "--set", "train.seed=5", "--papers", tmp_path)
-    run(capsys, "parse", "dataset", *where, "--force")
-    run(capsys, "parse", *where, "--set", "train.seed=6")
-    run(capsys, "parse", *where, "--config", "demo")
-    assert seen[0][0] == seen[1][0]
-    assert seen[0][0].corpus.papers == str(tmp_path)
+    monkeypatch.setattr(chain, "execute", lambda job, _: seen.append((job.settings, job.forced)))
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-")
+    first = run(capsys, "parse", "--config", "tiny", "--set", "eval.seed=5", "--papers", tmp_path)
+    assert first == (0, "", "")
+    name = f"tiny-{tmp_path.name}"
+    run(capsys, "parse", "dataset", "--run", name, "--force")
+    _, _, err = run(capsys, "parse", "--run", name, "--set", "eval.seed=6")
+    assert err == "eval.seed 5 → 6: `eval` and what follows it have to run again\n"
+    run(capsys, "parse", "--config", "tiny", "--papers", tmp_path)
+    settings = [one.config for one, _ in seen]
+    assert settings[0] == settings[1]
+    assert settings[0].corpus.papers == str(tmp_path)
     assert seen[1][1] == {"parse", "dataset"}
-    assert (seen[2][0].train.seed, seen[2][0].model.id) == (6, "tiny-gemma-3n")
-    assert seen[3][0].model.id == "smollm2-135m-instruct"
+    assert settings[2] == settings[3]
+    assert settings[3].eval.seed == 6
 
 
 @pytest.mark.parametrize(
@@ -182,13 +196,6 @@ def test_what_a_file_is_named_cannot_write_to_the_terminal(verified, monkeypatch
     assert err == "paperlora: a [2Jb c\n"
 
 
-def test_runs_are_named_or_given_as_folders(monkeypatch, tmp_path):
-    assert cli._run_folder("demo") == ROOT / "runs" / "demo"
-    assert str(cli._run_folder("runs/demo")) == "runs/demo"
-    monkeypatch.setenv("PAPERLORA_RUNS", str(tmp_path))
-    assert cli._run_folder("demo") == tmp_path / "demo"
-
-
 def test_ctrl_c_in_a_command_is_130_and_leaves_nothing_half_written(tmp_path):
     """A real process, interrupted while it parses."""
     run = tmp_path / "run"
@@ -199,7 +206,7 @@ def test_ctrl_c_in_a_command_is_130_and_leaves_nothing_half_written(tmp_path):
         text=True,
     )
     for _ in range(200):
-        if (run / "environment.json").exists():
+        if (run / "config.toml").exists():
             break
         time.sleep(0.05)
     time.sleep(0.3)
@@ -208,7 +215,7 @@ def test_ctrl_c_in_a_command_is_130_and_leaves_nothing_half_written(tmp_path):
     assert child.returncode == 130
     assert err.strip().splitlines()[-1] == "paperlora: interrupted"
     left = {path.name for path in run.iterdir()}
-    assert left <= {"config.toml", "environment.json", ".lock", ".stamps"}
+    assert left <= {"config.toml", ".lock", ".stamps"}
 
 
 def test_the_shipped_corpus_parses_whole(tmp_path):

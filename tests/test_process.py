@@ -1,8 +1,13 @@
+import ast
+import re
 import sys
 import threading
 import time
 
+import pytest
+
 from paperlora import process
+from paperlora.files import ROOT
 
 
 def python(code, **limits):
@@ -38,6 +43,100 @@ def test_nothing_passes_through_a_shell():
 
 def test_a_program_that_is_not_there_is_127():
     assert process.call(["/nonexistent/program"]) == 127
+
+
+def test_a_command_that_runs_to_its_end_may_be_missing_too():
+    done = process.run(["/nonexistent/program"])
+    assert (done.code, done.stdout) == (127, b"")
+    assert "/nonexistent/program" in done.stderr
+
+
+def test_a_call_runs_where_it_is_told_and_leaves_stdout_alone(tmp_path, capfd):
+    code = "import os, sys; print(os.getcwd(), os.environ['WORD']); sys.exit(3)"
+    command = [sys.executable, "-c", code]
+    assert process.call(command, cwd=tmp_path, environment={"WORD": "said"}) == 3
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", f"{tmp_path} said\n")
+
+
+def test_what_a_child_prints_can_be_read_as_it_comes():
+    with process.stream([sys.executable, "-c", "print('one'); print('two')"]) as child:
+        assert [line.strip() for line in child.stdout] == [b"one", b"two"]
+    assert child.returncode == 0
+
+
+def test_a_child_can_be_fed():
+    code = "import sys; sys.exit(len(sys.stdin.buffer.read()))"
+    with process.stream([sys.executable, "-c", code], feed=True) as child:
+        child.stdin.write(b"seven77")
+    assert child.returncode == 7
+
+
+def test_a_block_that_fails_leaves_no_child_behind():
+    with (
+        pytest.raises(ZeroDivisionError),
+        process.stream([sys.executable, "-c", "import time; time.sleep(60)"]) as child,
+    ):
+        raise ZeroDivisionError
+    assert child.returncode < 0
+    assert child not in process._running
+
+
+STARTERS = re.compile(r"system|popen|exec|spawn|posix_spawn|fork")
+
+
+def starts_processes(source):
+    """Return the names by which a module could start a process without paperlora.process."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            names = [f"{node.value.id}.{node.attr}"]
+        for name in names:
+            top, _, rest = name.partition(".")
+            if (
+                top in {"subprocess", "pty", "multiprocessing", "_posixsubprocess"}
+                or (top in {"os", "posix"} and STARTERS.match(rest))
+                or re.search(r"ProcessPool|create_subprocess|futures\.process", name)
+            ):
+                found.append(name)
+    return found
+
+
+def test_no_other_module_starts_a_process():
+    source = ROOT / "src/paperlora"
+    found = {
+        str(path.relative_to(source)): names
+        for path in source.rglob("*.py")
+        if (names := starts_processes(path.read_text(encoding="utf-8")))
+    }
+    assert list(found) == ["process.py"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import subprocess",
+        "import subprocess as s",
+        "from subprocess import run",
+        "def f():\n    import multiprocessing.pool",
+        "import os; os.system('x')",
+        "from os import execv",
+        "import os; os.execvp('x', [])",
+        "import os; os.posix_spawn('x', [], {})",
+        "import os; os.fork()",
+        "import pty",
+        "from concurrent.futures import ProcessPoolExecutor",
+        "import asyncio; asyncio.create_subprocess_exec('x')",
+    ],
+)
+def test_a_module_that_starts_one_is_found(line):
+    assert starts_processes(line)
+    assert not starts_processes("import os, signal; os.environ; os.replace('a', 'b')")
 
 
 def test_after_an_interruption_no_child_starts(monkeypatch):

@@ -62,6 +62,10 @@ FOREIGN = {
         InputError.code,
         "lower model.max_length or eval.batch, or set train.gradient_checkpointing=true",
     ),
+    "UnicodeEncodeError": (
+        InputError.code,
+        "a path or an option is not valid UTF-8: rename the folder, or correct the option",
+    ),
     "SafetensorError": (DataError.code, "check the disk's free space and the file's rights"),
 }
 """Errors of libraries, by the name of their class, with exit code and remedy."""

@@ -1,4 +1,4 @@
-"""Child processes: the one place that starts them, always as a list, never through a shell."""
+"""Start child processes: no other module does. A command is always a list, never a shell's line."""
 
 from __future__ import annotations
 
@@ -6,32 +6,40 @@ import resource
 import signal
 import subprocess
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+NOT_FOUND = 127
+"""The exit code for a program that is not installed, as a shell gives it."""
+_STDERR = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """How a child ended: ``code`` is negative for a signal; ``timed_out`` when it was killed for time."""
+    """How a child ended: ``code`` is negative for a signal; ``timed_out`` when its time was over."""
 
     code: int
     stdout: bytes
     stderr: str
-    timed_out: bool
+    timed_out: bool = False
+
+    @property
+    def text(self) -> str:
+        """What it printed, as text without the white space around it."""
+        return self.stdout.decode(errors="replace").strip()
 
 
 _running: set[subprocess.Popen[bytes]] = set()
-
-
 _ended = threading.Event()
 
 
 def kill_all() -> None:
-    """Kill every child that a thread waits for in ``run``, and let none start: for an interruption."""
+    """Kill every running child and let no other start; for an interruption."""
     _ended.set()
     for child in list(_running):
         child.kill()
@@ -50,31 +58,29 @@ def run(
     The child is killed when its time is over; it never outlives this call.
     """
     if _ended.is_set():
-        return Finished(code=-signal.SIGKILL, stdout=b"", stderr="interrupted", timed_out=False)
-    with subprocess.Popen(
-        list(command),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=None if environment is None else dict(environment),
-    ) as child:
-        _running.add(child)
+        return Finished(code=-signal.SIGKILL, stdout=b"", stderr="interrupted")
+    try:
+        child = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=None if environment is None else dict(environment),
+        )
+    except FileNotFoundError as error:
+        return Finished(code=NOT_FOUND, stdout=b"", stderr=str(error))
+    with _killed_on_error(child):
+        if memory_bytes is not None:
+            # From outside, since code between fork and exec is not safe beside threads.
+            with suppress(ProcessLookupError):
+                resource.prlimit(child.pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         try:
-            if memory_bytes is not None:
-                # From outside, since code between fork and exec is not safe beside threads.
-                with suppress(ProcessLookupError):
-                    resource.prlimit(child.pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
             stdout, stderr = child.communicate(timeout=timeout)
             timed_out = False
         except subprocess.TimeoutExpired:
             child.kill()
             stdout, stderr = child.communicate()
             timed_out = True
-        except BaseException:
-            child.kill()
-            raise
-        finally:
-            _running.discard(child)
     return Finished(
         code=child.returncode,
         stdout=stdout,
@@ -83,9 +89,50 @@ def run(
     )
 
 
-def call(command: Sequence[str]) -> int:
-    """Run ``command`` with this process's own output and return its exit code (127: not found)."""
+def call(
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> int:
+    """Run ``command`` and return its exit code; what it prints goes to stderr."""
     try:
-        return subprocess.run(list(command), stdin=subprocess.DEVNULL, check=False).returncode
+        return subprocess.run(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=_STDERR,  # stdout is for the result of the command that the user called
+            cwd=cwd,
+            env=None if environment is None else dict(environment),
+            check=False,
+        ).returncode
     except FileNotFoundError:
-        return 127
+        return NOT_FOUND
+
+
+@contextmanager
+def stream(command: Sequence[str], *, feed: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+    """Start ``command`` and yield it with a pipe: to its ``stdin`` with ``feed``, else from ``stdout``.
+
+    When the block ends, so has the child; its ``returncode`` is then known.
+    """
+    child = subprocess.Popen(
+        list(command),
+        stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
+        stdout=_STDERR if feed else subprocess.PIPE,
+    )
+    with _killed_on_error(child):
+        yield child
+
+
+@contextmanager
+def _killed_on_error(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    _running.add(child)
+    try:
+        with child:
+            try:
+                yield
+            except BaseException:
+                child.kill()
+                raise
+    finally:
+        _running.discard(child)

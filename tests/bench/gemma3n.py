@@ -30,8 +30,7 @@ from peft import LoraConfig, get_peft_model
 
 from paperlora.pipeline.model import adapter, encoding, load
 from paperlora.pipeline.model.encoding import Encoded
-from paperlora.pipeline.model.gemma3n import fused, packing, plain, products, runner, step
-from paperlora.pipeline.model.gemma3n import load as load_gemma3n
+from paperlora.pipeline.model.gemma3n import fused, packing, plain, products, reader, runner, step
 from paperlora.pipeline.train import plan
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ def products_alone(tuned: Any, tokens: int) -> float:
     for layer in read.layers:
         for one in (layer.first, layer.o, layer.gate_up, layer.down):
             matrix = like.new_empty(one.rows, one.columns + one.extra).normal_(std=0.02)
-            pairs.append((products.room(one, tokens, like).normal_(), matrix))
+            pairs.append((products.input_buffer(one, tokens, like).normal_(), matrix))
     outs = [x @ matrix.T for x, matrix in pairs]
     hidden = like.new_empty(256, like.shape[1]).normal_()
 
@@ -224,7 +223,7 @@ def agreement(base: Any, tuned: Any, folder: Path) -> dict[str, Any]:
             total = float(sum(run.train(row, 1 / tokens) for row in rows))
         return total / tokens, {name: p.grad.clone() for name, p in trainable.items()}
 
-    exact = load_gemma3n.load(folder, device=GPU, dtype=torch.float32)
+    exact = reader.read(folder, device=GPU, dtype=torch.float32)
     wrapped = tune(exact)
     with torch.no_grad():
         for name, parameter in wrapped.named_parameters():
@@ -281,7 +280,7 @@ def measure(folder: Path, lengths: list[int]) -> dict[str, Any]:
     clean()
     load.prepare(0)
     began = time.perf_counter()
-    base = load_gemma3n.load(folder, device=GPU, dtype=torch.bfloat16)
+    base = reader.read(folder, device=GPU, dtype=torch.bfloat16)
     torch.cuda.synchronize()
     result: dict[str, Any] = {
         "gpu": torch.cuda.get_device_name(),

@@ -23,8 +23,10 @@ sys.path[:0] = [
 import e4b
 import torch
 
+from paperlora.environment.core import verify
+from paperlora.environment.host import record
 from paperlora.files import read_json
-from paperlora.pipeline import config
+from paperlora.pipeline import config_file
 from paperlora.pipeline.evaluate import evaluate
 from paperlora.pipeline.model import tiny
 from paperlora.pipeline.train import memory, train
@@ -54,11 +56,12 @@ def main() -> None:
     torch.cuda.reset_peak_memory_stats()
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction(arguments.gib * 2**30 / total)
-    settings = config.load(
+    settings = config_file.load(
         "paper", [f"model.id={json.dumps(str(arguments.model))}", *arguments.set]
     )
+    environment = record.make(verify.own_target())
     began = time.perf_counter()
-    train.train(arguments.run, settings, inputs="bench", device="cuda")
+    train.train(arguments.run, settings, inputs="bench", environment=environment, device="cuda")
     trained = time.perf_counter() - began
     summary = read_json(arguments.run / "train.json")["train"]
     print(
@@ -68,7 +71,7 @@ def main() -> None:
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()
-    evaluate.evaluate(arguments.run, settings, device="cuda")
+    evaluate.evaluate(arguments.run, settings, environment=environment, device="cuda")
     scores = read_json(arguments.run / "eval.json")
     print(f"eval: {time.perf_counter() - began:.0f} s, {held()}")
     for split in ("train", "validation", "test"):

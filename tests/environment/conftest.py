@@ -1,4 +1,4 @@
-"""What the tests of the environment system stand on: a small checkout, with its lock, installed."""
+"""Fixtures of the environment's tests: a small checkout, its lock, and its installed packages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> Path:
-    """Return a checkout with the files that people write and no lock."""
+    """Return a checkout with the files that people write, but without a lock."""
     root = tmp_path / "root"
     (root / "env/colab").mkdir(parents=True)
     (root / "env/stages.toml").write_text(STAGES)
@@ -32,7 +32,7 @@ def locked(inputs: Path) -> Path:
 
 @pytest.fixture
 def site(tmp_path: Path, locked: Path) -> Path:
-    """Return a site-packages folder that holds exactly what ``locked`` says."""
+    """Return a site-packages folder with exactly the packages of ``locked``."""
     folder = tmp_path / "lib/site-packages"
     folder.mkdir(parents=True)
     for wheel in (locked / "wheels").iterdir():

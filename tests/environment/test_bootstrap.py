@@ -26,7 +26,7 @@ SOURCE = ROOT / "env/bootstrap.py"
 
 @pytest.fixture
 def bootstrap(tmp_path: Path) -> Module:
-    """Return env/bootstrap.py as a module of a checkout of its own."""
+    """Return env/bootstrap.py as a module, in a temporary checkout."""
     (tmp_path / "env").mkdir()
     (tmp_path / "lockfiles").mkdir()
     path = shutil.copy(SOURCE, tmp_path / "env/bootstrap.py")
@@ -124,7 +124,7 @@ def test_without_a_python_uv_fetches_one(
     finished_tools(bootstrap, script, f'[ "$*" = "python install 3.12" ] && touch "{fetched}"')
     monkeypatch.setattr(bootstrap, "find", lambda v: f"/new/{v}" if fetched.exists() else "")
     assert bootstrap.python() == "/new/3.12"
-    assert "uv fetches Python 3.12" in capsys.readouterr().err
+    assert "uv downloads Python 3.12" in capsys.readouterr().err
 
 
 def test_without_a_python_and_without_a_network_it_says_what_to_install(

@@ -1,4 +1,4 @@
-"""Damaged environments, each in a real interpreter of its own: `verify` must name what is wrong.
+"""Damage environments, each with its own real interpreter: `verify` must name what is wrong.
 
 Every row is one way to damage an environment that is as locked, with what the message must say.
 """
@@ -113,7 +113,7 @@ def drop_line(path: Path, part: str) -> None:
 
 
 def remove(checkout: Checkout, *, listed: str, declared: bool) -> None:
-    """Take alpha's module out, as an image build would that lists and declares it, or does not."""
+    """Remove alpha's module like an image build, with or without listing and declaring it."""
     checkout.alpha.unlink()
     (checkout.prefix / ".removed.json").write_text(listed)
     pattern = "alpha/*" if declared else "*/tests/*"
@@ -198,7 +198,15 @@ NAMES: dict[str, tuple[Damage, str]] = {
     ),
     "a slice changed by hand": (
         lambda it: edit(it.lockfiles / "10-base.txt", "1.0", "1.1"),
-        "lockfiles/cuda/10-base.txt: was changed by hand",
+        "lockfiles/cuda/10-base.txt: was changed: line 3",
+    ),
+    "a slice of no stage, which the install script would take": (
+        lambda it: (it.lockfiles / "30-more.txt").write_text("omega==9\n"),
+        "lockfiles/cuda/30-more.txt: belongs to no stage",
+    ),
+    "the lock of another target": (
+        lambda it: edit(it.lockfiles / "lock.json", '"target": "cuda"', '"target": "cud"'),
+        "lock.json cannot be read (ValueError: it is the lock of cud)",
     ),
     "a slice missing": (
         lambda it: (it.lockfiles / "20-model.txt").unlink(),
@@ -225,7 +233,7 @@ FILES: dict[str, tuple[Damage, str]] = {
     ),
     "a byte added": (
         lambda it: append(it.alpha, "\n"),
-        "alpha, alpha/__init__.py: the file was changed: 17 bytes, RECORD says 16",
+        "alpha, alpha/__init__.py: the file was changed: 17 bytes, RECORD has 16",
     ),
     "a file emptied": (
         lambda it: it.alpha.write_text(""),
@@ -254,7 +262,7 @@ FILES: dict[str, tuple[Damage, str]] = {
     ),
     "RECORD without a line": (
         lambda it: drop_line(it.beta / "RECORD", "beta/__init__.py"),
-        "beta/__init__.py: a file that no package claims",
+        "beta/__init__.py: a file that no package lists",
     ),
     "RECORD with another hash": (
         lambda it: unhash(it, record_line("alpha/__init__.py", b"version = '1.1'\n")),
@@ -270,9 +278,9 @@ FILES: dict[str, tuple[Damage, str]] = {
     ),
     "RECORD reaching out of the environment": (
         lambda it: unhash(it, "../../../../../../etc/passwd,,\n"),
-        "RECORD claims a file outside",
+        "RECORD lists a file outside",
     ),
-    "a file claimed by two": (claim_twice, "claimed more than once: by alpha and beta"),
+    "a file claimed by two": (claim_twice, "listed by more than one package: alpha and beta"),
     "a file that is a link": (
         lambda it: link(it.alpha),
         "alpha, alpha/__init__.py: a symbolic link",
@@ -283,30 +291,30 @@ FILES: dict[str, tuple[Damage, str]] = {
     ),
     "a file that is a folder": (
         lambda it: replace_by_folder(it.alpha),
-        "alpha, alpha/__init__.py: no regular file",
+        "alpha, alpha/__init__.py: not a regular file",
     ),
     "code that runs at start": (
         lambda it: (it.site / "start.pth").write_text("import os\n"),
-        "start.pth: a file that no package claims",
+        "start.pth: a file that no package lists",
     ),
     "a module that hides a package": (
         lambda it: (it.site / "alpha.py").write_text(""),
-        "alpha.py: a file that no package claims",
+        "alpha.py: a file that no package lists",
     ),
     "a compiled module of a source that is gone": (
         lambda it: (
             (it.site / "alpha/__pycache__").mkdir(),
             (it.site / f"alpha/__pycache__/more.{sys.implementation.cache_tag}.pyc").touch(),
         ),
-        "pyc: a file that no package claims",
+        "pyc: a file that no package lists",
     ),
     "a compiled module in place of its source": (
         lambda it: (it.site / "alpha/more.pyc").write_bytes(b""),
-        "more.pyc: a file that no package claims",
+        "more.pyc: a file that no package lists",
     ),
     "a removal listed and not declared": (
         lambda it: remove(it, listed='["alpha/__init__.py"]', declared=False),
-        "alpha/__init__.py: was removed, and docker/removals.toml does not declare that",
+        "alpha/__init__.py: was removed, but docker/removals.toml does not declare that",
     ),
     "a removal declared and not listed": (
         lambda it: remove(it, listed="[]", declared=True),

@@ -1,4 +1,4 @@
-"""Damaged locks: `check` names each fault and ends with 1; what it cannot know, `order` meets."""
+"""Damage locks: `check` names each fault and exits with 1; `order` finds the faults of an install."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from checkout import PYTHON, write_lock, write_wheel
 from paperlora.environment.core import lock as locks
 from paperlora.environment.locks import check, order
 from paperlora.errors import FindingsError
-from paperlora.files import ROOT, sha256_file
+from paperlora.files import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,11 +30,11 @@ DIGEST = "0" * 64
 
 @pytest.fixture
 def whole(inputs: Path) -> Path:
-    """A checkout with which nothing is wrong."""
+    """A checkout without any fault."""
     path = inputs / "env/stages.toml"
     path.write_text(re.sub(r"\n.*name = \"uv\".*", "", path.read_text()))
     write_lock(inputs)
-    tools = f"# Generated\nuv==0.9 \\\n    --hash=sha256:{DIGEST}\nnox==1 --hash=sha256:{DIGEST}\n"
+    tools = f"# Generated\nuv==0.9 \\\n    --hash=sha256:{DIGEST}\nnox==1 \\\n    --hash=sha256:{DIGEST}\n"
     (inputs / "lockfiles/tools.txt").write_text(tools)
     (inputs / "docker").mkdir()
     (inputs / "docker/Dockerfile").write_text(
@@ -55,7 +55,7 @@ def text(file: str, old: str, new: str) -> Damage:
 
 
 def pattern(file: str, old: str, new: str) -> Damage:
-    """Replace what a pattern finds in a file."""
+    """Replace the first match of a pattern in a file."""
 
     def damage(root: Path) -> None:
         path = root / file
@@ -67,18 +67,16 @@ def pattern(file: str, old: str, new: str) -> Damage:
 
 
 def locked(change: Callable[[dict[str, Any]], object]) -> Damage:
-    """Change lock.json and rewrite the slices after it, as a faulty `nox -s lock` would."""
+    """Change lock.json and render its slices again, like a faulty `nox -s lock`."""
 
     def damage(root: Path) -> None:
         path = root / LOCK
         document = json.loads(path.read_text())
         change(document)
-        for part in document["slices"]:
-            packages = locks._slice(dict(part)).packages
-            body = locks.slice_text("cuda", part["stage"], packages, (PYTHON,))
-            (root / "lockfiles/cuda" / part["file"]).write_text(body)
-            part["sha256"] = sha256_file(root / "lockfiles/cuda" / part["file"])
         path.write_text(json.dumps(document))
+        lock = locks.load("cuda", root=root)
+        for part in lock.slices:
+            (root / "lockfiles/cuda" / part.file).write_text(locks.slice_text(lock, part))
 
     return damage
 
@@ -110,7 +108,7 @@ def both(document: dict[str, Any]) -> None:
 
 
 def colab(root: Path) -> None:
-    """Make the target one of Colab, and lock it as if alpha were not the runtime's."""
+    """Make cuda a Colab target, with a lock that ignores that the runtime has alpha."""
     path = root / "env/targets.toml"
     path.write_text(path.read_text().replace("[target.cuda]", "[target.cuda]\ncolab = true"))
     write_lock(root)
@@ -122,13 +120,13 @@ def protected(root: Path) -> None:
     colab(root)
 
 
-def taken_for_granted(root: Path) -> None:
+def expected_of_the_runtime(root: Path) -> None:
     colab(root)
     locked(lambda document: document.update(provided={"alpha": "1.1"}))(root)
 
 
 FAULTS: dict[str, tuple[Damage, str]] = {
-    "a package asked for anew": (
+    "another requirement": (
         text("env/stages.toml", "==2.0", "==2.1"), "lock of cuda: stale"),
     "another cutoff": (text("env/targets.toml", "2026-01", "2026-02"), "lock of cuda: stale"),
     "another runtime commit": (
@@ -143,25 +141,37 @@ FAULTS: dict[str, tuple[Damage, str]] = {
     "a slice missing": (lambda root: (root / MODEL).unlink(), "20-model.txt: is missing"),
     "a slice truncated": (
         lambda root: (root / MODEL).write_text((root / MODEL).read_text().partition("gamma")[0]),
-        "20-model.txt: gamma==3.0 is left out"),
+        "20-model.txt: was changed: line 5"),
     "a slice emptied": (
-        lambda root: (root / BASE).write_text(""), "10-base.txt: alpha==1.0 is left out"),
+        lambda root: (root / BASE).write_text(""), "10-base.txt: was changed: line 1"),
     "a pin tampered with": (
-        text(MODEL, "beta==2.0", "beta==2.0.1"), "beta: pins 2.0.1, lock.json has 2.0"),
-    "a pin loosened": (text(MODEL, "beta==2.0", "beta>=2.0"), "'beta>=2.0' is no pinned package"),
+        text(MODEL, "beta==2.0", "beta==2.0.1"), "20-model.txt: was changed: line 3"),
+    "a pin loosened": (text(MODEL, "beta==2.0", "beta>=2.0"), "20-model.txt: was changed: line 3"),
     "a hash altered": (
-        pattern(MODEL, r"sha256:[0-9a-f]{8}", "sha256:00000000"), "hashes differ from those"),
-    "a hash cut short": (pattern(MODEL, r"(sha256:[0-9a-f]{60})....", r"\1"), "beta==2.0 has no hash"),
+        pattern(MODEL, r"sha256:[0-9a-f]{8}", "sha256:00000000"), "20-model.txt: was changed: line 4"),
+    "a hash cut short": (
+        pattern(MODEL, r"(sha256:[0-9a-f]{60})....", r"\1"), "20-model.txt: was changed: line 4"),
     "a hash missing": (
-        pattern(MODEL, r" \\\n    --hash=sha256:[0-9a-f]+", ""), "beta==2.0 has no hash"),
+        pattern(MODEL, r" \\\n    --hash=sha256:[0-9a-f]+", ""), "20-model.txt: was changed: line 3"),
     "a duplicate pin": (
         lambda root: (root / BASE).write_text((root / BASE).read_text() * 2),
-        "pins alpha==1.0 2 times"),
+        "10-base.txt: was changed: line 5"),
     "a foreign pin": (
         lambda root: (root / BASE).write_text((root / BASE).read_text() + "evil==1\n"),
-        "evil: pins 1, lock.json has nothing"),
+        "10-base.txt: was changed: line 5"),
+    "a pin behind a comment that ends in a backslash": (
+        text(BASE, "installs it.", "installs it. \\\nevil==1"), "10-base.txt: was changed: line 2"),
+    "the line ends of another system": (
+        lambda root: (root / BASE).write_bytes((root / BASE).read_bytes().replace(b"\n", b"\r\n")),
+        "10-base.txt: was changed: line 1"),
+    "a marker added": (
+        text(MODEL, "gamma==3.0", "gamma==3.0 ; python_version == '3.2'"),
+        "20-model.txt: was changed: line 5"),
+    "a marker changed in the lock alone": (
+        text(LOCK, f'"python": [\n      "{PYTHON}"\n     ]', '"python": ["3.2"]'),
+        "10-base.txt: was changed: line 3"),
     "a hand-written slice": (
-        pattern(BASE, "^# Generated", "# Written"), "does not say on line one"),
+        pattern(BASE, "^# Generated", "# Written"), "10-base.txt: was changed: line 1"),
     "a slice of no stage": (
         lambda root: shutil.copy(root / BASE, root / "lockfiles/cuda/30-more.txt"),
         "30-more.txt: belongs to no stage"),
@@ -183,26 +193,39 @@ FAULTS: dict[str, tuple[Damage, str]] = {
         locked(put(1, 0, "version", "1.9")), "asked for as beta==2.0, locked 1.9"),
     "a package in two stages": (
         locked(both), "alpha: cuda has it in stage base and in stage model"),
-    "a package without files": (locked(put(1, 1, "wheels", [])), "no file is permitted"),
+    "a package without files": (
+        locked(put(1, 1, "wheels", [])), "gamma: cuda, stage model: it is not a pin with hashes"),
+    "a hash cut short in the lock itself": (
+        locked(put(1, 1, "wheels", [{"file": "x", "sha256": "0" * 60, "size": 1}])),
+        "gamma: cuda, stage model: it is not a pin with hashes"),
+    "a version that renders a marker": (
+        locked(put(1, 1, "version", "3.0 ; python_version == '3.2'")),
+        ": it is not a pin with hashes"),
     "a package for another Python": (
         locked(put(1, 1, "requires_python", ">=3.99")), "gamma: cuda, stage model: needs Python >=3.99"),
     "the runtime's own package locked again": (colab, "alpha: cuda, stage base: the runtime has 1.0 already"),
-    "a Colab target by another name": (colab, "cuda: env/install.sh takes a target for Colab's by its name"),
-    "a protected package changed": (protected, "beta: cuda, stage model: protected, and yet 2.0"),
-    "a runtime that moved": (taken_for_granted, "alpha: cuda: counted on in 1.1, the runtime has 1.0+cu1"),
+    "a Colab target by another name": (colab, "cuda: env/install.sh recognises a Colab target by its name"),
+    "a protected package changed": (
+        protected,
+        "beta: cuda, stage model: 2.0 is locked, but the runtime's own version is protected"),
+    "a runtime that changed": (expected_of_the_runtime, "alpha: cuda: expected 1.1, the runtime has 1.0+cu1"),
     "no lock of the tools": (
         lambda root: (root / "lockfiles/tools.txt").unlink(), "tools.txt: is missing"),
     "another tool than asked for": (
-        text("lockfiles/tools.txt", "uv==0.9", "uv==0.8"), "does not have uv==0.9"),
+        text("lockfiles/tools.txt", "uv==0.9", "uv==0.8"), "lacks uv==0.9"),
     "a tool without a hash": (
-        text("lockfiles/tools.txt", f"nox==1 --hash=sha256:{DIGEST}", "nox==1"), "nox==1 has no hash"),
+        text("lockfiles/tools.txt", f"nox==1 \\\n    --hash=sha256:{DIGEST}", "nox==1"),
+        "tools.txt: line 4 does not begin a pin with hashes"),
+    "a tool behind a comment that ends in a backslash": (
+        text("lockfiles/tools.txt", "# Generated", "# Generated \\\nevil==1"),
+        "tools.txt: line 1 does not begin a pin with hashes"),
     "the image's stages out of order": (
         lambda root: (root / "docker/Dockerfile").write_text("--stage model\n--stage base\n"),
         "docker/Dockerfile: has stage base after model"),
     "an image with a stage of its own": (
         text("docker/Dockerfile", "--stage model", "--stage extra"),
         "docker/Dockerfile: names stage extra"),
-    "a script that names a slice of old": (
+    "a script that names an old slice": (
         lambda root: (root / "noxfile.py").write_text('call("lockfiles/cuda/20-models.txt")'),
         "noxfile.py: names stage models"),
 }  # fmt: skip
@@ -241,7 +264,7 @@ UV = shutil.which("uv", path=str(Path(sys.executable).parent))
 
 @pytest.fixture
 def offline(whole: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same checkout, with the wheels that were made for it as the only index."""
+    """The same checkout, with its own wheels as the only package index."""
     monkeypatch.setenv("PAPERLORA_TOOLS", str(Path(str(UV)).parent))
     for name, value in {"OFFLINE": "1", "NO_INDEX": "1", "FIND_LINKS": whole / "wheels"}.items():
         monkeypatch.setenv(f"UV_{name}", str(value))
@@ -249,7 +272,7 @@ def offline(whole: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def downgrading(root: Path) -> None:
-    """Let the stage model bring alpha 0.9 after the stage base brought 1.0."""
+    """Make stage model install alpha 0.9 after stage base installed 1.0."""
     wheel = write_wheel(root / "wheels", "alpha", "0.9")
     row = {"name": "alpha", "version": "0.9", "python": [PYTHON], "wheels": [vars(wheel)]}
     row |= {"requires": [], "requires_python": ""}
@@ -257,7 +280,7 @@ def downgrading(root: Path) -> None:
 
 
 def clashing(root: Path) -> None:
-    """Let gamma bring a file of alpha's with other content."""
+    """Put a file of alpha with other content into gamma."""
     wheel = write_wheel(
         root / "wheels", "gamma", "3.0", also={"alpha/__init__.py": "version = 'x'\n"}
     )
@@ -274,21 +297,21 @@ ORDER_FAULTS: dict[str, tuple[Damage, list[str]]] = {
             pattern(MODEL, r"beta==2.0 \\\n    --hash=sha256:[0-9a-f]+",
                     f"beta==1.9 --hash=sha256:{write_wheel(root / 'wheels', 'beta', '1.9').sha256}")(root),
         ),
-        ["beta: stage model is to bring 2.0, and 1.9 is there"]),
+        ["beta: stage model installs 2.0, found 1.9"]),
     "a hash altered": (
         pattern(MODEL, r"sha256:[0-9a-f]{8}", "sha256:00000000"),
         ["20-model.txt: ", "Hash mismatch for `beta==2.0`"]),
     "a package left out": (
         lambda root: (root / MODEL).write_text((root / MODEL).read_text().partition("gamma")[0]),
-        ["gamma: stage model is to bring 3.0, and nothing is there"]),
+        ["gamma: stage model installs 3.0, found nothing"]),
     "a downgrade": (
         downgrading,
-        ["alpha: stage model brings it once more, where an earlier stage brought 1.0",
+        ["alpha: stage model installs it again, an earlier stage installed 1.0",
          "beta: stage model: requires alpha<2,>=1, found 0.9"]),
-    "a file of two packages": (clashing, ["claimed by alpha and gamma", "changed this file of alpha"]),
+    "a file of two packages": (clashing, ["it belongs to alpha and gamma", "changed this file of alpha"]),
     "metadata that the lock does not have": (
         locked(put(1, 0, "requires", ["alpha"])),
-        ["beta: stage model: its wheel requires something else than the lock says"]),
+        ["beta: stage model: its wheel has other requirements than the lock"]),
     "a probe that fails": (
         text("env/stages.toml", 'probe = "import alpha, beta"', 'probe = "import omega"'),
         ["model: the probe of stage model fails: ModuleNotFoundError: No module named 'omega'"]),
@@ -297,12 +320,12 @@ ORDER_FAULTS: dict[str, tuple[Damage, list[str]]] = {
 
 @pytest.mark.skipif(UV is None, reason="this environment has no uv")
 @pytest.mark.parametrize("fault", ORDER_FAULTS)
-def test_order_meets_each_fault_and_names_it(
+def test_order_finds_each_fault_and_names_it(
     offline: Path, fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damage, said = ORDER_FAULTS[fault]
     damage(offline)
-    with pytest.raises(FindingsError, match="does not just append") as caught:
+    with pytest.raises(FindingsError, match="does not only add its packages") as caught:
         order.run("cuda", root=offline)
     printed = capsys.readouterr().out
     for one in said:

@@ -1,4 +1,4 @@
-"""env/install.sh with the real uv, offline, on a checkout whose packages were made on the spot."""
+"""Run env/install.sh with the real uv, offline, on a checkout with generated packages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from checkout import PYTHON, write_wheel
+from checkout import write_files, write_wheel
 
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
@@ -22,7 +22,7 @@ from paperlora.files import ROOT
 UV = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.defpath]))
 pytestmark = pytest.mark.skipif(UV is None, reason="this environment has no uv")
 
-# Notes each call, hangs once where told to, and is uv otherwise.
+# Writes down each call and runs uv; with HANG_AT it hangs at a call that has this text.
 WRAPPER = """#!/bin/sh
 printf '%s\\n' "$*" >>"{log}"
 case "$*" in *"$HANG_AT"*) [ -z "$HANG_AT" ] || {{ touch "{log}.hangs"; exec sleep 30; }} ;; esac
@@ -31,7 +31,7 @@ exec "{uv}" "$@"
 
 
 class Checkout:
-    """A checkout that can be installed, and what its uv was called with."""
+    """A checkout that can be installed, and the arguments of each call of its uv."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -67,7 +67,7 @@ class Checkout:
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     def slices(self) -> list[str]:
-        """Return the slices that uv was asked to install, in order."""
+        """Return the slices that uv installed, in order."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return [line.rsplit("/", 1)[1] for line in lines if line.startswith("pip install")]
 
@@ -95,10 +95,10 @@ def test_two_at_once_install_in_order_and_once(checkout: Checkout) -> None:
     ]
     assert "3.0 MB on disk" in said
     assert "waiting for another install" in said
-    # With nothing to do it is silent and asks uv for nothing.
+    # With nothing to do it prints nothing and does not call uv.
     again = checkout.install()
     assert (again.returncode, again.stderr, checkout.log.exists()) == (0, "", False)
-    # A lock that is not what env/ asks for is not something that installing can mend.
+    # An install cannot repair a lock that does not match env/.
     path = checkout.root / "env/stages.toml"
     path.write_text(path.read_text().replace("==2.0", "==2.1"))
     stale = checkout.install()
@@ -142,7 +142,7 @@ def test_an_interrupted_stage_is_resumed(checkout: Checkout) -> None:
         os.killpg(child.pid, signal.SIGINT)
         said = child.communicate()[1].decode()
     assert child.returncode == 130
-    assert said.splitlines()[-1] == "interrupted → run this again; what is done is kept"
+    assert said.splitlines()[-1] == "interrupted → run this again; finished stages are kept"
     assert not (checkout.site() / "beta").exists()
     assert checkout.install("--unless-stamped").returncode == 0
     assert checkout.slices() == ["20-model.txt"]
@@ -164,7 +164,7 @@ def test_a_changed_environment_is_repaired(checkout: Checkout) -> None:
     change = [UV, "pip", "install", "-qp", str(checkout.prefix), "beta==1.9", "omega"]
     subprocess.run(change, env=checkout.environment(), check=True)
     shutil.rmtree(site / "alpha-1.0.dist-info")
-    assert checkout.install("--unless-stamped").returncode == 0  # stamps know nothing of it
+    assert checkout.install("--unless-stamped").returncode == 0  # the stamps do not show it
     done = checkout.install()
     assert done.returncode == 0, done.stderr
     for line in ("alpha: locked 1.0", "beta: locked 2.0", "omega: not in the lock"):
@@ -193,7 +193,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(checkout: Checkout) ->
     (mine / "thesis.tex").write_text("x")
     done = checkout.install("--prefix", str(mine))
     assert done.returncode == 2
-    assert "mine holds something else than an environment" in done.stderr
+    assert "mine is not an environment and not empty" in done.stderr
     assert [path.name for path in mine.iterdir()] == ["thesis.tex"]
 
 
@@ -204,7 +204,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(checkout: Checkout) ->
         (["--stage", "x"], "target cuda has no stage x"),
         (["--stage"], "--stage needs a value"),
         (["--what"], "unknown argument --what"),
-        (["--prefix", "/proc/x"], "nothing can be written beside /proc/x"),
+        (["--prefix", "/proc/x"], "cannot write into the folder of /proc/x"),
     ],
 )
 def test_usage_errors_are_one_line_and_code_2(
@@ -228,26 +228,20 @@ def colab(checkout: Checkout, name: str, alpha: str) -> None:
     facts = (root / "env/colab/r1.toml").read_text().replace("1.0+cu1", f"{alpha}+cu1")
     (root / f"env/colab/{runtime}.toml").write_text(facts)
     base, model = locks.load("cuda", root=root).slices
-    slices = []
-    for part, packages in ((base, ()), (model, model.packages)):
-        text = locks.slice_text(f"colab-{name}", part.stage, packages, (PYTHON,))
-        locks.write_generated(root / f"lockfiles/colab-{name}" / part.file, text)
-        slices.append(replace(part, sha256=locks.text_digest(text), packages=packages))
     lock = replace(
         locks.load("cuda", root=root),
         target=f"colab-{name}",
         input_digest=targets.load(f"colab-{name}", root=root).input_digest,
         runtime=runtime,
         provided={"alpha": f"{alpha}+cu1"},
-        slices=tuple(slices),
+        slices=(replace(base, packages=()), model),
     )
-    path = root / f"lockfiles/colab-{name}/lock.json"
-    locks.write_generated(path, locks.lock_text(lock))
+    write_files(root, lock)
 
 
 @pytest.fixture
 def runtime(checkout: Checkout) -> list[str]:
-    """Make an environment that stands for a Colab runtime; return how to install into it."""
+    """Make an environment like a Colab runtime; return the arguments that install into it."""
     colab(checkout, "old", "1.0")
     colab(checkout, "new", "1.1")
     checkout.prefix = checkout.root / "usr"
@@ -303,7 +297,7 @@ def test_another_runtime_than_the_locked_one_is_named_and_left_alone(
     shutil.rmtree(checkout.site() / "alpha-1.0.dist-info")
     done = checkout.install("--target", "colab-new", *runtime)
     assert done.returncode == 3
-    assert "not Colab's runtime r-new: it lacks 1 packages" in done.stderr
+    assert "not Colab's runtime r-new: packages that differ from it: 1, such as" in done.stderr
     assert "alpha 1.1+cu1 (found none)" in done.stderr
     assert not checkout.log.exists() or checkout.slices() == []
     assert {path: seen for path, seen in before.items() if "alpha-1.0.dist" not in path} == state(

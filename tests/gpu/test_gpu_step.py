@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from made_up import tiny_config
+from made_up import ENVIRONMENT, tiny_config
 from tiny_step import examples, furthest
 
 from paperlora.pipeline.model import adapter, load, store
@@ -72,12 +72,12 @@ def test_where_activations_are_and_whether_a_graph_replays_changes_no_bit(how):
 @pytest.fixture
 def first(prepared, tmp_path):
     run = Path(shutil.copytree(prepared, tmp_path / "first"))
-    train.train(run, tiny_config(), inputs="x", device="cuda")
+    train.train(run, tiny_config(), inputs="x", environment=ENVIRONMENT, device="cuda")
     return run
 
 
 def test_the_same_training_gives_the_same_bytes(first, fresh_run):
-    train.train(fresh_run, tiny_config(), inputs="x", device="cuda")
+    train.train(fresh_run, tiny_config(), inputs="x", environment=ENVIRONMENT, device="cuda")
     assert (fresh_run / ADAPTER).read_bytes() == (first / ADAPTER).read_bytes()
 
 
@@ -93,6 +93,8 @@ def test_moments_of_eight_bits_survive_an_interruption(first, fresh_run, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(Runner, "train", watched)
         with pytest.raises(KeyboardInterrupt):
-            train.train(fresh_run, tiny_config(), inputs="x", device="cuda")
-    train.train(fresh_run, tiny_config(), inputs="x", device="cuda")
+            train.train(
+                fresh_run, tiny_config(), inputs="x", environment=ENVIRONMENT, device="cuda"
+            )
+    train.train(fresh_run, tiny_config(), inputs="x", environment=ENVIRONMENT, device="cuda")
     assert (fresh_run / ADAPTER).read_bytes() == (first / ADAPTER).read_bytes()

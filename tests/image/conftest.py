@@ -1,4 +1,4 @@
-"""The images must be there: without an engine these tests fail, they are never skipped."""
+"""The images must exist: without an engine these tests fail, they are never skipped."""
 
 from __future__ import annotations
 

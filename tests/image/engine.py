@@ -11,7 +11,7 @@ NAME = os.environ.get("PAPERLORA_IMAGE", "paperlora")
 
 
 def docker(*arguments: object, code: int = 0, timeout: float = 900) -> str:
-    """Run docker, expect its exit code, and return what it printed, errors last."""
+    """Run docker, check its exit code, and return its output, errors last."""
     command = ["docker", *map(str, arguments)]
     done = subprocess.run(
         command,

@@ -1,4 +1,4 @@
-"""What is in the images: the lock, nothing else, for a plain user, on a root that may be read-only."""
+"""The images hold the lock and nothing else, and work for a plain user on a read-only root."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_environment_is_the_lock_file_by_file() -> None:
         (
             f"""rm {SITE}/peft/helpers.py; cd /opt/paperlora/.envs/cuda
             sed -i 's|^\\[|["peft/helpers.py",|' .removed.json""",
-            "peft/helpers.py: was removed, and docker/removals.toml does not declare that",
+            "peft/helpers.py: was removed, but docker/removals.toml does not declare that",
         ),
     ],
     ids=["changed", "missing", "undeclared"],

@@ -1,4 +1,4 @@
-"""Training in the image: without network, on a read-only root, stopped and resumed.
+"""Train in the image: without network, on a read-only root, stopped and resumed.
 
 Folders are volumes, filled and read through the engine: an engine may not see this machine's files.
 """
@@ -38,7 +38,7 @@ def runs() -> Iterator[str]:
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A volume with the demo's model, fetched by hash here."""
+    """A volume with the demo's model, downloaded here and checked by hash."""
     from paperlora.pipeline.model import store
 
     monkeypatch.setenv("PAPERLORA_MODELS", str(tmp_path))
@@ -55,7 +55,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def read(runs: str, file: str) -> str:
-    """Return a file of a volume, nothing when it is not there."""
+    """Return a file of a volume, ``""`` when it is missing."""
     script = "import pathlib, sys; p = pathlib.Path(sys.argv[1]); print(p.read_text() if p.exists() else '')"
     options = ("-v", f"{runs}:/runs", "--entrypoint", "python")
     return inside("-Ic", script, f"/runs/{file}", options=options).rstrip("\n")

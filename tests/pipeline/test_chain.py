@@ -1,166 +1,312 @@
 import fcntl
+import shutil
 
 import pytest
-from made_up import document, tiny_config
+from made_up import ENVIRONMENT, document
 
-from paperlora.errors import InputError
-from paperlora.files import write_json, write_jsonl
-from paperlora.pipeline import chain
+from paperlora.errors import DataError, InputError
+from paperlora.files import read_json, sha256_file, write_json, write_jsonl
+from paperlora.pipeline import chain, run
 from paperlora.pipeline.model import store
 from paperlora.pipeline.parse import parse
 
-ENVIRONMENT = {
-    "target": "cuda",
-    "fingerprint": "f" * 64,
-    "lock_digest": "0" * 64,
-    "python": "3.12.1",
-    "platform": "linux-x86_64",
-    "packages": {"torch": "2.10.0"},
-    "findings": [],
-    "verified": True,
-    "observed": {"gpu": None, "driver": None, "host": "h", "cpu": "c", "time": "t"},
-}
+ADAPTER = chain.ADAPTER
+QUICK = (
+    *("train.max_steps=4", "eval.questions=2", "eval.passages=1"),
+    *("model.max_length=256", "eval.max_new_tokens=4"),
+)
 
 
 @pytest.fixture
 def papers(tmp_path, monkeypatch):
-    """A folder whose parsing is stood in for; the calls are counted."""
+    """A folder whose parsing is replaced; the calls are counted."""
     folder = tmp_path / "pdfs"
     folder.mkdir()
     for number in range(6):
-        (folder / f"paper-{number}.pdf").write_bytes(b"%PDF-1.4 stands in")
+        (folder / f"paper-{number}.pdf").write_bytes(b"%PDF-1.4 not a real one")
     calls = []
 
-    def stand_in(papers, run, **_):
+    def read_nothing(papers, run, **_):
         calls.append(papers)
         rows = [document(path.stem) for path in parse.list_papers(papers)]
         write_jsonl(run / "documents.jsonl", rows)
         write_json(run / "parse.json", {"rejected": []})
 
-    monkeypatch.setattr(parse, "command", stand_in)
+    monkeypatch.setattr(parse, "command", read_nothing)
     return folder, calls
 
 
-def job(folder, run, *overrides, **changes):
-    values = {
-        "run": run,
-        "config": tiny_config(f"corpus.papers={str(folder)!r}", *overrides),
-        "environment": ENVIRONMENT,
-        "device": "cpu",
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run that was trained and scored once, and its folder of papers; for copying."""
+    place = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        folder, _ = papers.__wrapped__(place, patch)
+        execute(place / "run", ["train", "eval"], papers=folder, overrides=QUICK)
+    return place / "run", folder
+
+
+@pytest.fixture
+def done(finished, papers, tmp_path):
+    """A copy of the finished run; its papers are those of the original."""
+    return shutil.copytree(finished[0], tmp_path / "done")
+
+
+def execute(folder, names, *, papers=None, overrides=(), config=None, forced=(), **changes):
+    """Do what the command line does for one command line."""
+    settings = run.settings(folder, config=config or (None if run.exists(folder) else "tiny"),
+                            papers=papers, overrides=overrides)  # fmt: skip
+    job = chain.Job(run=folder, settings=settings, forced=frozenset(forced),
+                    **{"environment": ENVIRONMENT, "device": "cpu", **changes})  # fmt: skip
+    chain.check(job, names)
+    with run.opened(folder, settings):
+        chain.execute(job, names)
+
+
+def skipped(capsys):
+    lines = capsys.readouterr().err.splitlines()
+    return [line.split(":")[0] for line in lines if "nothing changed" in line]
+
+
+def digest(folder):
+    return sha256_file(folder / ADAPTER)
+
+
+def test_the_whole_chain_runs_once_and_then_has_nothing_to_do(done, capsys):
+    assert (done / "report.html").is_file()
+    before = {path: path.stat().st_mtime_ns for path in done.rglob("*.*") if path.is_file()}
+    execute(done, ["train", "eval"])
+    assert skipped(capsys) == list(chain.CHAIN)
+    after = {path: path.stat().st_mtime_ns for path in done.rglob("*.*") if path.is_file()}
+    assert {path.name for path in after if after[path] != before.get(path)} == {
+        "notes.json",
+        ".lock",
     }
-    return chain.Job(**(values | changes))
 
-
-def said(capsys):
-    return [line for line in capsys.readouterr().err.splitlines() if "nothing changed" in line]
-
-
-def test_the_whole_chain_runs_once_and_then_has_nothing_to_do(papers, tmp_path, capsys):
-    folder, calls = papers
-    run = tmp_path / "run"
-    chain.execute(job(folder, run), ["train", "eval"])
-    assert (run / "report.html").is_file()
-    assert (run / "adapter" / "adapter_model.safetensors").is_file()
-    assert said(capsys) == []
-
-    before = {path: path.stat().st_mtime_ns for path in run.rglob("*.*") if path.is_file()}
-    chain.execute(job(folder, run), ["eval"])
-    assert len(said(capsys)) == len(chain.CHAIN)
-    after = {path: path.stat().st_mtime_ns for path in run.rglob("*.*") if path.is_file()}
-    assert {path for path in after if after[path] != before.get(path)} <= {
-        run / "config.toml",
-        run / ".lock",
-    }
-
-    # another metric: only the scores and the report are made again
-    chain.execute(job(folder, run, "eval.threshold=0.4"), ["eval"])
-    assert [line.split(":")[0] for line in said(capsys)] == ["parse", "dataset", "train"]
+    # another threshold: only the scores and the report are made again
+    execute(done, ["train", "eval"], overrides=["eval.threshold=0.4"])
+    assert skipped(capsys) == ["parse", "dataset", "train"]
 
     # a lost output is made again, and so is what was forced
-    (run / "report.html").unlink()
-    chain.execute(job(folder, run, "eval.threshold=0.4"), ["report"])
-    assert (run / "report.html").is_file()
-    assert len(calls) == 1
+    (done / "report.html").unlink()
+    execute(done, ["report"])
+    assert (done / "report.html").is_file()
     capsys.readouterr()
-    chain.execute(job(folder, run, "eval.threshold=0.4", forced={"parse"}), ["eval"])
-    assert len(calls) == 2
-    assert [line.split(":")[0] for line in said(capsys)] == ["dataset", "train", "eval", "report"]
+    execute(done, ["parse"], forced=["parse"])
+    execute(done, ["train", "eval"])
+    assert skipped(capsys) == list(chain.CHAIN)
 
 
 def test_a_command_stops_where_it_was_asked_to(papers, tmp_path):
-    folder, _ = papers
-    run = tmp_path / "run"
-    chain.execute(job(folder, run), ["dataset"])
-    assert (run / "dataset" / "train.jsonl").is_file()
-    assert not (run / "train.json").exists()
+    execute(tmp_path / "run", ["dataset"], papers=papers[0])
+    assert (tmp_path / "run" / "dataset" / "train.jsonl").is_file()
+    assert not (tmp_path / "run" / "train.json").exists()
 
 
 def test_a_changed_paper_or_seed_is_noticed(papers, tmp_path, capsys):
     folder, calls = papers
-    run = tmp_path / "run"
-    chain.execute(job(folder, run), ["dataset"])
+    execute(tmp_path / "run", ["dataset"], papers=folder)
     (folder / "paper-3.pdf").write_bytes(b"%PDF-1.4 other")
-    chain.execute(job(folder, run), ["parse"])
+    execute(tmp_path / "run", ["parse"])
     assert len(calls) == 2
     capsys.readouterr()
-    chain.execute(job(folder, run, "dataset.seed=1"), ["dataset"])
-    assert [line.split(":")[0] for line in said(capsys)] == ["parse"]
+    execute(tmp_path / "run", ["dataset"], overrides=["dataset.seed=1"])
+    assert skipped(capsys) == ["parse"]
 
 
 def test_a_command_that_fails_is_not_taken_for_done(papers, tmp_path, monkeypatch):
-    folder, calls = papers
-    run = tmp_path / "run"
     from paperlora.pipeline.dataset import dataset
 
     with monkeypatch.context() as patch:
         patch.setattr(dataset, "build", lambda *_: (_ for _ in ()).throw(OSError(28, "No space")))
         with pytest.raises(OSError, match="No space"):
-            chain.execute(job(folder, run), ["dataset"])
-    chain.execute(job(folder, run), ["dataset"])
-    assert (run / "dataset" / "dataset.json").is_file()
-    assert len(calls) == 1
+            execute(tmp_path / "run", ["dataset"], papers=papers[0])
+    execute(tmp_path / "run", ["dataset"])
+    assert (tmp_path / "run" / "dataset" / "dataset.json").is_file()
+    assert len(papers[1]) == 1
+
+
+# --- which sections a command reads
+
+
+def test_every_section_of_the_configuration_is_read_by_a_command_and_none_is_unknown():
+    from paperlora.pipeline import config_file
+
+    read = {name for sections in chain.SECTIONS.values() for name in sections}
+    assert read == set(config_file.as_dict(config_file.load("tiny")))
+
+
+@pytest.mark.parametrize(
+    ("override", "again"),
+    [
+        ("corpus.timeout_seconds=59", "parse"),
+        ("dataset.seed=1", "dataset"),
+        ("model.max_length=255", "train"),
+        ("adapter.alpha=8", "train"),
+        ("train.patience=9", "train"),
+        ("memory.step=stock", "train"),
+        ("memory.optimizer=adamw", "train"),
+        ("eval.threshold=0.4", "eval"),
+    ],
+)
+def test_a_change_in_a_section_reaches_the_key_of_the_command_that_reads_it(done, override, again):
+    def keys(*overrides):
+        settings = run.settings(done, overrides=overrides)
+        job = chain.Job(run=done, settings=settings, environment=ENVIRONMENT, device="cpu")
+        return {name: chain.inputs_of(job, name) for name in chain.CHAIN}
+
+    before, after = keys(), keys(override)
+    changed = [name for name in chain.CHAIN if before[name] != after[name]]
+    section = override.partition(".")[0]
+    assert changed == [name for name in chain.CHAIN if section in chain.SECTIONS[name]]
+    assert changed[0] == again == chain.first_again([override])
+
+
+def test_a_command_gets_its_sections_and_no_other(done):
+    job = chain.Job(run=done, settings=run.settings(done), environment=ENVIRONMENT, device="cpu")
+    for command, sections in chain.SECTIONS.items():
+        assert tuple(job.sections(command)) == sections
+
+
+def test_environment_and_device_are_no_part_of_a_key(done):
+    settings = run.settings(done)
+    keys = []
+    for fingerprint, device in (("f", "cpu"), ("g", "cuda")):
+        record = ENVIRONMENT | {"fingerprint": fingerprint, "python": fingerprint}
+        job = chain.Job(run=done, settings=settings, environment=record, device=device)
+        keys.append([chain.inputs_of(job, name) for name in chain.CHAIN])
+    assert keys[0] == keys[1]
+
+
+# --- only train trains
+
+
+@pytest.mark.parametrize(
+    "override", ["train.max_steps=3", "memory.step=stock", "dataset.seed=1", "adapter.rank=4"]
+)
+def test_eval_and_report_use_the_adapter_that_is_there_and_name_the_change(done, capsys, override):
+    before, data = digest(done), sha256_file(done / "dataset" / "train.jsonl")
+    capsys.readouterr()
+    execute(done, ["eval"], overrides=[override])
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert len(notes) == 1
+    assert override.partition("=")[0] in notes[0]
+    assert override.partition("=")[2] in notes[0]
+    assert (digest(done), sha256_file(done / "dataset" / "train.jsonl")) == (before, data)
+    assert notes[0].removeprefix("note: ") in read_json(done / "notes.json")
+    execute(done, ["report"])
+    assert digest(done) == before
+
+
+def test_a_change_of_code_or_data_is_named_too(done, monkeypatch):
+    from paperlora.pipeline import freshness
+
+    job = chain.Job(run=done, settings=run.settings(done), environment=ENVIRONMENT, device="cpu")
+    assert chain.adapter_note(job) == ""
+    with monkeypatch.context() as patch:
+        patch.setattr(freshness, "code", lambda *folders: "other" if "train" in folders else "f")
+        assert "the code of train" in chain.adapter_note(job)
+    with (done / "dataset" / "train.jsonl").open("a") as file:
+        file.write("{}\n")
+    assert "the data of train" in chain.adapter_note(job)
+    (done / "documents.jsonl").unlink()
+    assert "the documents of dataset" in chain.adapter_note(job)
+
+
+def test_an_evaluation_without_an_adapter_is_refused(papers, tmp_path):
+    execute(tmp_path / "run", ["dataset"], papers=papers[0])
+    for command in ("eval", "report"):
+        with pytest.raises(DataError, match=r"has no adapter.*run `train`"):
+            execute(tmp_path / "run", [command])
+    assert not (tmp_path / "run" / "train.json").exists()
+
+
+def test_training_again_keeps_the_adapter_that_was_there(done, capsys):
+    first, record = digest(done), (done / "train.json").read_bytes()
+    execute(done, ["train"], overrides=["train.seed=1"])
+    assert f"kept in {done / 'adapter.1'}" in capsys.readouterr().err
+    second = digest(done)
+    assert second != first
+    assert sha256_file(done / "adapter.1" / "adapter_model.safetensors") == first
+    assert (done / "adapter.1" / "train.json").read_bytes() == record
+    execute(done, ["train"], overrides=["train.seed=2"])
+    assert sha256_file(done / "adapter.2" / "adapter_model.safetensors") == second
+    assert sha256_file(done / "adapter.1" / "adapter_model.safetensors") == first
+    # the same bytes again: nothing to keep
+    execute(done, ["train"], forced=["train"])
+    assert not (done / "adapter.3").exists()
+    # scores of the earlier adapter are not taken for those of this one
+    capsys.readouterr()
+    execute(done, ["report"])
+    assert (
+        "the scores were computed before a change: the adapter of eval" in capsys.readouterr().err
+    )
+
+
+def test_a_training_in_another_environment_is_left_alone_and_said(done, capsys):
+    before = digest(done)
+    capsys.readouterr()
+    execute(done, ["train"], environment=ENVIRONMENT | {"fingerprint": "e" * 64})
+    assert "trained in another environment" in capsys.readouterr().err
+    assert digest(done) == before
+    assert read_json(done / "train.json")["environment"]["fingerprint"] == "f" * 64
+
+
+def test_each_result_carries_the_environment_that_made_it(done):
+    other = ENVIRONMENT | {"fingerprint": "e" * 64}
+    execute(done, ["eval"], overrides=["eval.seed=1"], environment=other)
+    assert read_json(done / "train.json")["environment"]["fingerprint"] == "f" * 64
+    assert read_json(done / "eval.json")["environment"]["fingerprint"] == "e" * 64
+
+
+# --- what cannot be done is refused before anything is stored
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("model.id='/nonexistent'", "no model"),
+        ("corpus.papers='/nonexistent'", "does not exist"),
+        ("memory.optimizer=adamw8bit", "without a GPU"),
+        ("memory.step=fused", "no GPU"),
+    ],
+)
+def test_settings_that_cannot_be_had_leave_the_run_as_it_was(done, override, says):
+    before = {path: path.read_bytes() for path in done.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=says):
+        execute(done, ["train"], overrides=[override])
+    assert {path: path.read_bytes() for path in done.rglob("*") if path.is_file()} == before
+
+
+def test_a_new_run_that_cannot_be_had_leaves_no_folder(papers, tmp_path):
+    with pytest.raises(InputError, match="without a GPU"):
+        execute(tmp_path / "new", ["train"], papers=papers[0],
+                overrides=["memory.optimizer=adamw8bit"])  # fmt: skip
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_step_of_gemma_3n_is_refused_for_another_model(tmp_path, papers):
+    with pytest.raises(InputError, match="which only Gemma 3n has"):
+        execute(tmp_path / "new", ["train"], config="demo", papers=papers[0],
+                overrides=["memory.step=plain"])  # fmt: skip
 
 
 def test_one_run_directory_is_for_one_process(papers, tmp_path):
-    folder, _ = papers
-    run = tmp_path / "run"
-    run.mkdir()
-    with (run / ".lock").open("w") as file:  # as a run in progress has
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with (folder / ".lock").open("w") as file:  # as a run in progress has
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(InputError, match="in use by another process"):
-            chain.execute(job(folder, run), ["parse"])
-    chain.execute(job(folder, run), ["parse"])
+            execute(folder, ["parse"], papers=papers[0])
+    execute(folder, ["parse"], papers=papers[0])
 
 
 def test_a_folder_that_is_no_run_is_left_alone(papers, tmp_path):
-    folder, _ = papers
     (tmp_path / "thesis" / "adapter").mkdir(parents=True)
-    with pytest.raises(InputError, match="no run"):
-        chain.execute(job(folder, tmp_path / "thesis"), ["parse"])
+    with pytest.raises(InputError, match="not a run"):
+        execute(tmp_path / "thesis", ["parse"], papers=papers[0])
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["adapter"]
-
-
-def test_the_device_is_part_of_what_a_result_depends_on(papers, tmp_path):
-    folder, _ = papers
-    gpu = {**ENVIRONMENT, "observed": {**ENVIRONMENT["observed"], "gpu": "H100"}}
-    on = {
-        device: job(folder, tmp_path, device=device, environment=environment).arithmetic["device"]
-        for device, environment in [("cpu", gpu), ("auto", gpu)]
-    }
-    assert on == {"cpu": "cpu", "auto": "cuda"}
-    assert job(folder, tmp_path, device="auto").arithmetic["device"] == "cpu"
 
 
 def test_a_models_key_holds_what_decides_its_bytes_only():
     assert set(store.pin("smollm2-135m-instruct")) == {"id", "kind", "sha256"}
-
-
-def test_a_model_that_is_none_leaves_the_run_as_it_was(papers, tmp_path):
-    folder, calls = papers
-    run = tmp_path / "run"
-    chain.execute(job(folder, run), ["dataset"])
-    stored = (run / "config.toml").read_text()
-    with pytest.raises(InputError, match="no model"):
-        chain.execute(job(folder, run, "model.id='/nonexistent'"), ["train"])
-    assert (run / "config.toml").read_text() == stored
-    assert len(calls) == 1

@@ -5,35 +5,50 @@ import pytest
 from paperlora.files import write_json
 from paperlora.pipeline import freshness
 
+INPUTS = {"code": "c", "settings": {"train": {"seed": 0}}, "data": {"a": "1"}}
+
 
 @pytest.fixture
 def run(tmp_path):
     write_json(tmp_path / "out" / "a.json", {"a": 1})
     write_json(tmp_path / "b.json", {"b": 1})
-    freshness.write(tmp_path, "work", {"seed": 0}, [tmp_path / "out", tmp_path / "b.json"])
+    freshness.write(tmp_path, "work", INPUTS, [tmp_path / "out", tmp_path / "b.json"])
     return tmp_path
 
 
-def test_unchanged_work_is_fresh(run):
-    assert freshness.fresh(run, "work", {"seed": 0})
+def test_unchanged_work_is_complete_and_has_no_changes(run):
+    assert freshness.changes(run, "work", INPUTS) == []
+    assert freshness.complete(run, "work")
 
 
-def test_other_inputs_are_not(run):
-    assert not freshness.fresh(run, "work", {"seed": 1})
-    assert not freshness.fresh(run, "other", {"seed": 0})
+@pytest.mark.parametrize(
+    ("other", "phrase"),
+    [
+        ({"settings": {"train": {"seed": 1}}}, "train.seed 0 → 1"),
+        ({"settings": {"train": {}}}, "train.seed 0 → unset"),
+        ({"code": "d"}, "the code of work"),
+        ({"data": {"a": "2"}}, "the data of work"),
+        ({"model": "m"}, "the model of work"),
+    ],
+)
+def test_a_change_of_the_inputs_is_named(run, other, phrase):
+    assert freshness.changes(run, "work", INPUTS | other) == [phrase]
+
+
+@pytest.mark.parametrize("content", [None, "{}", "[]", "no JSON", '{"inputs": "old digest"}'])
+def test_work_without_a_stamp_that_can_be_read_was_never_done(run, content):
+    stamp = run / ".stamps" / "work.json"
+    stamp.unlink() if content is None else stamp.write_text(content)
+    assert freshness.changes(run, "work", INPUTS) is None
+    assert not freshness.complete(run, "work")
 
 
 @pytest.mark.parametrize("file", ["out/a.json", "b.json"])
-def test_a_changed_or_missing_output_is_not(run, file):
+def test_a_changed_or_missing_output_is_not_complete(run, file):
     (run / file).write_text("{}")
-    assert not freshness.fresh(run, "work", {"seed": 0})
+    assert not freshness.complete(run, "work")
     (run / file).unlink()
-    assert not freshness.fresh(run, "work", {"seed": 0})
-
-
-def test_cleared_work_is_not(run):
-    freshness.clear(run, "work")
-    assert not freshness.fresh(run, "work", {"seed": 0})
+    assert not freshness.complete(run, "work")
 
 
 def test_a_change_of_code_reaches_the_commands_that_use_it_and_no_other(tmp_path, monkeypatch):

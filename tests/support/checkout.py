@@ -1,4 +1,4 @@
-"""A small checkout with a lock of its own: two stages, three packages, wheels made on the spot."""
+"""A small checkout with its own lock: two stages, three packages, generated wheels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import base64
 import hashlib
 import sys
 import zipfile
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from paperlora.environment.core import target as targets
@@ -16,9 +15,8 @@ from paperlora.environment.core.lock import (
     Package,
     Slice,
     Wheel,
-    lock_text,
-    slice_text,
-    text_digest,
+    load,
+    texts,
     write_generated,
 )
 
@@ -117,23 +115,13 @@ def write_lock(root: Path) -> Lock:
             )
             for name, version in content[stage.name]
         )
-        text = slice_text("cuda", stage.name, packages, target.python)
-        write_generated(root / "lockfiles/cuda" / stage.slice_name, text)
-        slices.append(
-            Slice(
-                stage=stage.name,
-                file=stage.slice_name,
-                sha256=text_digest(text),
-                packages=packages,
-            )
-        )
+        slices.append(Slice(stage=stage.name, file=stage.slice_name, packages=packages))
     lock = Lock(
         target="cuda",
         input_digest=target.input_digest,
         uv="0.9",
         cutoff=target.cutoff,
         runtime=target.runtime.name,
-        runtime_commit=target.runtime.commit,
         python=target.python,
         platform=target.platform,
         installed_bytes=target.installed_bytes,
@@ -141,6 +129,11 @@ def write_lock(root: Path) -> Lock:
         slices=tuple(slices),
         digest="",
     )
-    text = lock_text(lock)
-    write_generated(root / "lockfiles/cuda/lock.json", text)
-    return replace(lock, digest=text_digest(text))
+    return write_files(root, lock)
+
+
+def write_files(root: Path, lock: Lock) -> Lock:
+    """Write a lock with its slices, and return it with its digest."""
+    for name, text in texts(lock).items():
+        write_generated(root / "lockfiles" / lock.target / name, text)
+    return load(lock.target, root=root)

@@ -1,4 +1,4 @@
-"""A checkout with a made-up Colab runtime: one package to change, one to add, one conflict of its own."""
+"""A checkout with an invented Colab runtime: one package to change, one to add, one own conflict."""
 
 from __future__ import annotations
 
@@ -55,14 +55,13 @@ ALPHA = Package(name="alpha", version="1.0", python=("3.12",), wheels=())
 
 
 def write_lock(root: Path, target: str, packages: tuple[Package, ...], **provided: str) -> None:
-    part = Slice(stage="model", file="10-model.txt", sha256="", packages=packages)
+    part = Slice(stage="model", file="10-model.txt", packages=packages)
     lock = Lock(
         target=target,
         input_digest="",
         uv="",
         cutoff="",
         runtime="r1",
-        runtime_commit="",
         python=("3.12",),
         platform=f"{machine().partition('-')[2]}-manylinux_2_28",
         installed_bytes=1,

@@ -1,4 +1,4 @@
-"""A uv that resolves four made-up packages, as a script that stands in for the real one."""
+"""A script in place of uv: it resolves a few invented packages by their `needs` and constraints."""
 
 import sys
 
@@ -33,5 +33,6 @@ for name, version in sorted(found.items()):
         url = about.with_name(file).as_uri()
         print(f'[[packages.wheels]]\\nurl = "{{url}}"\\nsize = 5\\nhashes.sha256 = "{{digest}}"')
     else:
-        print(f"{{name}}=={{version}}")
+        digest = " \\\\\\n    --hash=sha256:" + "0" * 64 if "--generate-hashes" in arguments else ""
+        print(f"{{name}}=={{version}}{{digest}}")
 """

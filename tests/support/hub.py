@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -17,8 +18,11 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @contextmanager
-def serve(repository: str, folder: Path | None) -> Iterator[str]:
-    """Yield the address of a hub that has `folder` as `repository`, or gates it when None."""
+def serve(repository: str, folder: Path | None, commit: str = COMMIT) -> Iterator[str]:
+    """Yield the address of a hub that has `folder` as `repository`, or gates it when None.
+
+    Its branch is at `commit`; any other commit that is asked for by its digits is there too.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
@@ -38,9 +42,9 @@ def serve(repository: str, folder: Path | None) -> Iterator[str]:
             name = self.path.split("?")[0].rsplit("/", 1)[-1]
             if self.path.startswith(f"/api/models/{repository}/"):
                 files = [{"rfilename": path.name} for path in sorted(folder.iterdir())]
-                self._send(
-                    json.dumps({"id": repository, "sha": COMMIT, "siblings": files}).encode()
-                )
+                asked = re.search(r"/revision/([0-9a-f]{40})", self.path)
+                sha = asked[1] if asked else commit
+                self._send(json.dumps({"id": repository, "sha": sha, "siblings": files}).encode())
             elif (folder / name).is_file():
                 self._send((folder / name).read_bytes(), body=body)
             else:
@@ -49,7 +53,8 @@ def serve(repository: str, folder: Path | None) -> Iterator[str]:
         def _send(self, content: bytes, *, body: bool = True) -> None:
             self.send_response(200)
             self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-            self.send_header("X-Repo-Commit", COMMIT)
+            asked = re.search(r"/resolve/([0-9a-f]{40})/", self.path)
+            self.send_header("X-Repo-Commit", asked[1] if asked else commit)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             if body:

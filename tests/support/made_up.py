@@ -48,6 +48,20 @@ ADJECTIVES = [
 ]
 
 
+ENVIRONMENT = {
+    "target": "cuda",
+    "fingerprint": "f" * 64,
+    "lock_digest": "0" * 64,
+    "python": "3.12.1",
+    "platform": "linux-x86_64",
+    "packages": {"torch": "2.10.0"},
+    "findings": [],
+    "verified": True,
+    "observed": {"gpu": None, "driver": None, "host": "h", "cpu": "c", "time": "t"},
+}
+"""A record of an environment."""
+
+
 def sentence(rng: random.Random) -> str:
     """A sentence of its own: the made-up names are unique with near certainty."""
     name = "".join(rng.choice("bdfgklmnprst") + rng.choice("aeiou") for _ in range(4))
@@ -81,7 +95,7 @@ def document(name: str, field: str = "", paragraphs: int = 8) -> dict[str, objec
 
 def tiny_config(*overrides: str) -> RunConfig:
     """A configuration that trains the tiny model in a few seconds."""
-    from paperlora.pipeline import config
+    from paperlora.pipeline import config_file
 
-    return config.load("tiny", ["train.max_steps=4", "eval.questions=2", "eval.passages=1",
+    return config_file.load("tiny", ["train.max_steps=4", "eval.questions=2", "eval.passages=1",
                                 "model.max_length=256", "eval.max_new_tokens=4", *overrides])  # fmt: skip

@@ -1,4 +1,4 @@
-"""A web server on this machine that answers as it is told, good or bad."""
+"""A web server on this machine that gives the answers, good or bad, that a test sets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Server:
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
         self._http.block_on_close = False
-        self._http.told = self  # type: ignore[attr-defined]
+        self._http.owner = self  # type: ignore[attr-defined]
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return self
@@ -64,10 +64,10 @@ class Server:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request; ``Connection: close`` each time, so that a dropped one hurts no other."""
+    """One request; each has its own connection, so that a broken one does not affect the next."""
 
     def do_GET(self) -> None:
-        server: Server = self.server.told  # type: ignore[attr-defined]
+        server: Server = self.server.owner  # type: ignore[attr-defined]
         path = self.path.partition("?")[0]
         server.seen.append(Seen(method="GET", path=self.path, headers=dict(self.headers)))
         answers = server.answers.get(path) or [status(404)]
@@ -75,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
         answer(self)
 
     def do_HEAD(self) -> None:
-        server: Server = self.server.told  # type: ignore[attr-defined]
+        server: Server = self.server.owner  # type: ignore[attr-defined]
         server.seen.append(Seen(method="HEAD", path=self.path, headers=dict(self.headers)))
         self.begin(200, {"Content-Length": str(len(PDF))})
 
@@ -87,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def body(
@@ -101,10 +101,10 @@ def body(
     stop: int | None = None,
     shift: int = 0,
 ) -> Answer:
-    """Answer with ``content``, or the part asked for if ``ranges`` and the validator matches.
+    """Answer with ``content``, or with the requested part if ``ranges`` and the validator matches.
 
-    ``stop``: drop the connection after so many bytes of the body. ``shift``: send another part than
-    the one asked for.
+    ``stop``: close the connection after this number of bytes. ``shift``: send a part that begins this
+    number of bytes before the requested one.
     """
 
     def answer(handler: Handler) -> None:
@@ -151,11 +151,11 @@ def drip(pause: float, content: bytes = PDF) -> Answer:
                 handler.wfile.flush()
                 time.sleep(pause)
         except OSError:
-            return  # the client had enough
+            return  # the client closed the connection
 
     return answer
 
 
 def silence(seconds: float) -> Answer:
-    """Accept the request and say nothing for a while."""
+    """Accept the request and send nothing for some seconds."""
     return lambda _handler: time.sleep(seconds)

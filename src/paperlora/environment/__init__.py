@@ -1,6 +1,6 @@
-"""What an environment should hold, what it holds, and whether the two agree.
+"""Pinned environments: what each one should hold, what it holds, and how the two differ.
 
-``cli`` has the commands. ``core`` is what an install needs, ``locks`` makes and checks the locks,
-``colab`` compares with Colab, ``host`` looks at this machine, ``image`` builds the images. It never
-imports the pipeline.
+``cli`` has the commands; ``core`` is what an install needs; ``locks`` makes and checks the locks;
+``colab`` compares with Colab; ``host`` examines this machine; ``image`` builds the images. Nothing
+here imports the pipeline.
 """

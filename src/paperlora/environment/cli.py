@@ -1,9 +1,11 @@
-"""The environment's part of the command line; each command imports what it needs when it runs."""
+"""The environment's commands. Each one imports what it needs when it runs, so that help is fast."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from paperlora.environment.core import verify
 
 if TYPE_CHECKING:
     import argparse
@@ -13,74 +15,65 @@ if TYPE_CHECKING:
 
 
 def add(command: Callable[..., argparse.ArgumentParser], fits: Callable[[], Sequence[Fit]]) -> None:
-    """Add the commands; ``command`` makes one, ``fits`` says what the pipeline's models need.
+    """Add the commands: ``command`` makes one, ``fits`` returns what the pipeline's models need.
 
-    The environment never imports the pipeline, so what it needs of that is handed in.
+    ``fits`` is a parameter because the environment must not import the pipeline.
     """
 
     def examine(arguments: argparse.Namespace) -> None:
         _doctor(arguments, fits())
 
-    verify = command("verify", _verify, "compare this environment with its lock")
-    own = "target of the lock ($PAPERLORA_TARGET, or cuda)"
-    verify.add_argument("--target", default="", help=own)
-    verify.add_argument("--files", action="store_true", help="read every installed file too")
-    verify.add_argument("--json", action="store_true", help="print the findings for a program")
-    doctor = command("doctor", examine, "look at driver, GPU, memory and disk, and what fits")
-    doctor.add_argument("--target", default="", help=own)
-    doctor.add_argument("--json", action="store_true", help="print what was seen for a program")
-    sbom = command("sbom", _sbom, "print what the lock installs as a CycloneDX document")
-    sbom.add_argument("--target", default="", help=own)
-    command("check", _check, "check the locks, offline: fresh, whole, consistent, in order")
-    order = command("order", _order, "prove by installing them that the stages only append")
-    order.add_argument("--target", default="cuda", help="target to install afresh (cuda)")
-    order.add_argument("--python", default="", help="interpreter to build on (this one)")
+    check = command("verify", _verify, "compare this environment with its lock")
+    check.add_argument("--files", action="store_true", help="compare every installed file too")
+    doctor = command("doctor", examine, "check driver, GPU, memory and disk, and what fits")
+    sbom = command("sbom", _sbom, "print the locked packages as a CycloneDX document")
+    command(
+        "check", _check, "check the locks without a network: fresh, whole, consistent, in order"
+    )
+    order = command("order", _order, "install the stages one by one to prove that they only add")
+    order.add_argument("--target", default="cuda", help="target to install (default: cuda)")
+    order.add_argument("--python", default="", help="interpreter to use (default: this one)")
     order.add_argument("--train", action="store_true", help="then train the tiny model there")
-    order.add_argument("--keep", type=Path, metavar="DIR", help="leave the environment there")
+    order.add_argument("--keep", type=Path, metavar="DIR", help="keep the environment in DIR")
     parity = command("parity", _parity, "compare a Colab runtime, our install on it, and the host")
-    parity.add_argument("--target", default="colab-2026.04", help="Colab target (colab-2026.04)")
-    parity.add_argument(
-        "--freeze", default="", metavar="FILE", help="other packages: a freeze, a commit, or `here`"
-    )
-    parity.add_argument("--fetch", action="store_true", help="ask the index what packages require")
-    parity.add_argument("--keep", action="store_true", help="keep what was fetched with the locks")
+    freeze = "compare with other packages: a freeze, a commit, or `here`"
+    parity.add_argument("--freeze", default="", metavar="FILE", help=freeze)
+    parity.add_argument("--fetch", action="store_true", help="get missing metadata from the index")
+    parity.add_argument("--keep", action="store_true", help="store that metadata with the locks")
     parity.add_argument("--all", action="store_true", help="show every package of the runtime")
-    parity.add_argument("--json", action="store_true", help="print it for a program")
-    drift = command("drift", _drift, "say what moved since a Colab target was locked")
-    drift.add_argument("--target", default="colab-2026.04", help="Colab target (colab-2026.04)")
-    drift.add_argument(
-        "--freeze", required=True, metavar="FILE", help="a newer freeze, or a commit"
-    )
-    drift.add_argument("--json", action="store_true", help="print it for a program")
-    update = command("update", _update, "move the cutoff, lock anew, say what changed and why")
-    update.add_argument("--cutoff", default="", help="nothing published later is taken (today)")
-    update.add_argument(
-        "--runtime", default="", help="Colab runtime to record first, with --freeze"
-    )
-    update.add_argument(
-        "--freeze", default="", metavar="COMMIT", help="commit of its freeze, or FILE@COMMIT"
-    )
-    lock = command("lock", _lock, "resolve the targets anew and write the lockfiles")
-    lock.add_argument("--target", nargs="*", default=[], help="targets to lock (all)")
+    drift = command("drift", _drift, "show what changed in Colab since a target was locked")
+    freeze = "a newer freeze, or a commit"
+    drift.add_argument("--freeze", required=True, metavar="FILE", help=freeze)
+    update = command("update", _update, "move the cutoff, lock again, and list the changes")
+    cutoff = "ignore files published after this time (default: today)"
+    update.add_argument("--cutoff", default="", help=cutoff)
+    update.add_argument("--runtime", default="", help="first record this Colab runtime (--freeze)")
+    freeze = "commit of its freeze, or FILE@COMMIT"
+    update.add_argument("--freeze", default="", metavar="COMMIT", help=freeze)
+    lock = command("lock", _lock, "resolve the targets again and write the lockfiles")
+    lock.add_argument("--target", nargs="*", default=[], help="targets to lock (default: all)")
+    for one in (check, doctor, sbom):
+        target = "target of the lock (default: $PAPERLORA_TARGET, else the installed one)"
+        one.add_argument("--target", default="", help=target)
+    for one in (parity, drift):
+        target = "Colab target (default: colab-2026.04)"
+        one.add_argument("--target", default="colab-2026.04", help=target)
+    for one in (check, doctor, parity, drift):
+        one.add_argument("--json", action="store_true", help="print JSON for a program")
 
 
 def _verify(arguments: argparse.Namespace) -> None:
-    from paperlora.environment.core import verify  # noqa: PLC0415
-
     target = arguments.target or verify.own_target()
     verify.run(target, files=arguments.files, as_json=arguments.json)
 
 
 def _doctor(arguments: argparse.Namespace, fits: Sequence[Fit]) -> None:
-    from paperlora.environment.core import verify  # noqa: PLC0415
     from paperlora.environment.host import doctor  # noqa: PLC0415
 
-    target = arguments.target or verify.own_target()
-    doctor.run(target, fits=fits, as_json=arguments.json)
+    doctor.run(arguments.target or verify.own_target(), fits=fits, as_json=arguments.json)
 
 
 def _sbom(arguments: argparse.Namespace) -> None:
-    from paperlora.environment.core import verify  # noqa: PLC0415
     from paperlora.environment.locks import sbom  # noqa: PLC0415
 
     sbom.run(arguments.target or verify.own_target())

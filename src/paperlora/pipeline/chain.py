@@ -1,231 +1,292 @@
-"""The chain parse → dataset → train → eval → report over one run directory.
+"""The commands that build on one another, over one run: parse → dataset → train → eval → report.
 
-Each command first brings what it builds on up to date, does nothing when its inputs and outputs are
-as it left them, and stamps its work when it is whole.
+``SECTIONS`` says which sections of the configuration each command reads. A command gets these and
+no others, and they make its key, together with its input files and its code: it runs again when one
+of them has changed, and only then.
 """
 
 from __future__ import annotations
 
-import fcntl
 import sys
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paperlora.errors import InputError
-from paperlora.files import ROOT, read_json, sha256_file, write_json, write_text
-from paperlora.pipeline import config as configuration
+from paperlora.errors import DataError, InputError
+from paperlora.files import ROOT, read_json, sha256_file, write_json
 from paperlora.pipeline import freshness
 from paperlora.pipeline.model import store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from paperlora.pipeline.config import RunConfig
+    from paperlora.pipeline.run import Settings
 
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "parse": ("corpus",),
+    "dataset": ("dataset",),
+    "train": ("model", "adapter", "train", "memory"),
+    "eval": ("model", "eval"),
+    "report": (),
+    "infer": ("model", "dataset"),
+}
+"""Command → the sections of the configuration that it reads."""
 CHAIN = ("parse", "dataset", "train", "eval", "report")
+BEGINNERS = ("parse", "dataset", "train")
+"""The commands that begin a run, and bring up to date what they build on."""
+# Command → the folders of the pipeline that hold its code.
+_CODE = {
+    "parse": ("parse",),
+    "dataset": ("dataset",),
+    "train": ("model", "train"),
+    "eval": ("model", "evaluate"),
+    "report": ("report",),
+}
+_OUTPUTS = {
+    "parse": ("documents.jsonl", "parse.json"),
+    "dataset": ("dataset",),
+    # The model card in adapter/ belongs to the report.
+    "train": (
+        *("metrics.jsonl", "train.json"),
+        *("adapter/adapter_model.safetensors", "adapter/adapter_config.json"),
+    ),
+    "eval": ("eval.json", "predictions.jsonl"),
+    "report": ("report.json", "report.html", "plots", "adapter/README.md"),
+}
 PAPERS_LIST = ROOT / "lockfiles" / "papers.json"
+SHIPPED_PAPERS = ROOT / "src" / "paperlora" / "papers"
+ADAPTER = "adapter/adapter_model.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One run directory, what to do in it, and the environment that does it."""
+    """One run, its settings, and the environment that works on it."""
 
     run: Path
-    config: RunConfig
+    settings: Settings
     environment: dict[str, Any]
+    """The environment record, which the results carry."""
     device: str
     forced: frozenset[str] = frozenset()
-    """The commands to do again though nothing changed; what they build on is not."""
+    """The commands to run again although nothing changed."""
+
+    def sections(self, command: str) -> dict[str, Any]:
+        """Return the sections that ``command`` reads, by name."""
+        return {name: getattr(self.settings.config, name) for name in SECTIONS[command]}
+
+    def digests(self, *names: str) -> dict[str, str | None]:
+        """Return the SHA-256 of files of the run by name; None for one that is missing."""
+        paths = {name: self.run / name for name in names}
+        return {name: sha256_file(p) if p.is_file() else None for name, p in paths.items()}
 
     @property
-    def arithmetic(self) -> dict[str, str]:
-        """What decides the last bits of a result beside its inputs."""
-        gpu = self.environment["observed"].get("gpu")
-        device = self.device if self.device != "auto" else ("cuda" if gpu else "cpu")
-        return {"environment": self.environment["fingerprint"], "device": device}
+    def papers(self) -> Path:
+        """The folder of PDFs."""
+        papers = self.settings.config.corpus.papers
+        return SHIPPED_PAPERS if papers == "shipped" else Path(papers)
 
 
-@contextmanager
-def opened(job: Job) -> Iterator[None]:
-    """Hold the run directory for one process and store the configuration in it.
+def check(job: Job, names: Sequence[str]) -> None:
+    """Raise ``InputError`` when the settings ask for what cannot be had.
 
-    Raises ``InputError`` when another process works there, or it is somebody else's folder.
+    Only what the named commands will use is looked at, and nothing is written.
     """
-    if job.run.is_dir() and any(job.run.iterdir()) and not (job.run / ".lock").exists():
-        raise InputError(f"{job.run} holds something that is no run", remedy="name another --run")
-    job.run.mkdir(parents=True, exist_ok=True)
-    with (job.run / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"{job.run} is in use by another process",
-                remedy="wait for it, or name another --run",
-            ) from None
-        write_text(job.run / "config.toml", configuration.to_toml(job.config))
-        yield
+    plan = _plan(names)
+    if any("model" in SECTIONS[name] for name in plan):
+        store.check_named(job.settings.config.model.id)
+    if "parse" in plan:
+        from paperlora.pipeline.parse import parse  # noqa: PLC0415 - only the command that runs pays
+
+        parse.list_papers(job.papers)
+    if "train" in plan and (job.settings.new or job.settings.changes):
+        from paperlora.pipeline.config import TrainSections  # noqa: PLC0415
+        from paperlora.pipeline.train import accumulate  # noqa: PLC0415
+
+        accumulate.check(TrainSections(**job.sections("train")), job.device)
 
 
 def execute(job: Job, names: Sequence[str]) -> None:
-    """Bring the named commands, and all that they build on, up to date."""
-    last = max(CHAIN.index(name) for name in names)
-    # The report is what an evaluation is for.
-    last = CHAIN.index("report") if CHAIN[last] == "eval" else last
-    store.check_named(job.config.model.id)  # before the run stores it, or spends time on papers
-    with opened(job):
-        for name in CHAIN[: last + 1]:
-            _COMMANDS[name](job)
+    """Run the named commands. The first three also bring up to date what they build on."""
+    printed: set[str] = set()
+    for name in _plan(names):
+        if name not in BEGINNERS:
+            if not (job.run / ADAPTER).is_file():
+                raise DataError(f"{job.run} has no adapter", remedy="run `train` for it first")
+            notes = [adapter_note(job), _score_note(job) if name == "report" else ""]
+            write_json(job.run / "notes.json", [note for note in notes if note])
+            for note in {*notes} - printed - {""}:
+                print(f"note: {note}", file=sys.stderr)
+            printed |= {*notes}
+        inputs = inputs_of(job, name)
+        same = freshness.changes(job.run, name, inputs) == []
+        if same and name not in job.forced and freshness.complete(job.run, name):
+            print(f"{name}: nothing changed{_elsewhere(job, name)}", file=sys.stderr)
+        else:
+            _COMMANDS[name](job, inputs)
+            freshness.write(job.run, name, inputs, [job.run / one for one in _OUTPUTS[name]])
+        if name == "dataset":
+            from paperlora.pipeline.dataset.dataset import SPLITS  # noqa: PLC0415
+
+            counts = read_json(job.run / "dataset" / "dataset.json")["examples"]
+            shown = ", ".join(f"{counts[split]} {split}" for split in SPLITS)
+            print(f"dataset: {shown}", file=sys.stderr)
 
 
-def papers_folder(config: RunConfig) -> Path:
-    """Return the folder of PDFs that a run reads."""
-    papers = config.corpus.papers
-    return configuration.SHIPPED_PAPERS if papers == "shipped" else Path(papers)
+def _plan(names: Sequence[str]) -> list[str]:
+    """Return the commands to run, in order. The report is what an evaluation is for."""
+    begun = [CHAIN.index(name) for name in names if name in BEGINNERS]
+    rest = [name for name in ("eval", "report") if name in names or "eval" in names]
+    return [*CHAIN[: max(begun, default=-1) + 1], *rest]
 
 
-def _once(
-    job: Job, name: str, inputs: object, outputs: Sequence[str], action: Callable[[], object]
-) -> None:
-    """Run ``action`` unless its stamp says that nothing changed; then stamp it."""
-    if name not in job.forced and freshness.fresh(job.run, name, inputs):
-        print(f"{name}: nothing changed", file=sys.stderr)
-        return
-    freshness.clear(job.run, name)
-    write_json(job.run / "environment.json", job.environment)
-    action()
-    freshness.write(job.run, name, inputs, [job.run / output for output in outputs])
+def first_again(changes: Sequence[str]) -> str:
+    """Return the first command that reads one of these changed settings, or an empty string."""
+    sections = {change.partition(".")[0] for change in changes}
+    return next((name for name in CHAIN if sections & set(SECTIONS[name])), "")
 
 
-def _parse(job: Job) -> None:
-    from paperlora.pipeline.fetch import paper_list  # noqa: PLC0415 - only the command that runs pays
-    from paperlora.pipeline.parse import parse  # noqa: PLC0415 - only the command that runs pays
+def adapter_note(job: Job) -> str:
+    """Return one sentence on what changed since the adapter was made; empty when nothing did."""
+    changed = [
+        phrase
+        for name in BEGINNERS
+        for phrase in freshness.changes(job.run, name, inputs_of(job, name)) or ()
+    ]
+    made = f"the adapter was made before a change: {', '.join(changed)}"
+    return f"{made} (`train` makes a new one)" if changed else ""
 
-    folder = papers_folder(job.config)
-    shipped = job.config.corpus.papers == "shipped"
-    listing = PAPERS_LIST if shipped else folder / paper_list.LIST_NAME
-    listed = paper_list.read(listing) if listing.is_file() else []
-    known = [asdict(paper) for paper in listed]
-    inputs = {
-        "code": freshness.code("parse"),
-        "environment": job.environment["fingerprint"],
-        "papers": {pdf.name: _digest(pdf) for pdf in parse.list_papers(folder)},
-        "known": known,
-        "limits": [job.config.corpus.timeout_seconds, job.config.corpus.memory_mib],
+
+def _score_note(job: Job) -> str:
+    changed = freshness.changes(job.run, "eval", inputs_of(job, "eval"))
+    made = f"the scores were computed before a change: {', '.join(changed or ())}"
+    return f"{made} (`eval` computes new ones)" if changed else ""
+
+
+def _elsewhere(job: Job, name: str) -> str:
+    """Return a remark for a finished training that another environment did."""
+    if name != "train":
+        return ""
+    made = read_json(job.run / "train.json").get("environment", {})
+    same = made.get("fingerprint") == job.environment["fingerprint"]
+    return "" if same else " (trained in another environment; --force trains again in this one)"
+
+
+def inputs_of(job: Job, command: str) -> dict[str, Any]:
+    """Return all that decides what ``command`` computes."""
+    from paperlora.pipeline import config_file  # noqa: PLC0415 - it needs pydantic
+
+    values = config_file.as_dict(job.settings.config)
+    return {
+        "code": freshness.code(*_CODE[command]),
+        "settings": {name: values[name] for name in SECTIONS[command]},
+        **_INPUTS[command](job),
     }
-    _once(
-        job,
-        "parse",
-        inputs,
-        ["documents.jsonl", "parse.json"],
-        lambda: parse.command(folder, job.run, known=known, config=job.config.corpus),
-    )
+
+
+def _parse_inputs(job: Job) -> dict[str, Any]:
+    from paperlora.pipeline.parse import parse  # noqa: PLC0415
+
+    try:
+        files = parse.list_papers(job.papers)
+    except InputError:
+        files = []  # the folder is gone: that is a change, and `parse` says what is wrong
+    return {"papers": {pdf.name: _digest(pdf) for pdf in files}, "list": _known(job)}
+
+
+def _known(job: Job) -> list[dict[str, Any]]:
+    """Return what the list of papers says of them: titles, fields, hashes."""
+    from paperlora.pipeline.fetch import paper_list  # noqa: PLC0415
+
+    shipped = job.papers == SHIPPED_PAPERS
+    listing = PAPERS_LIST if shipped else job.papers / paper_list.LIST_NAME
+    return [asdict(paper) for paper in paper_list.read(listing)] if listing.is_file() else []
 
 
 def _digest(pdf: Path) -> str:
     try:
         return sha256_file(pdf)
     except OSError:
-        return "unreadable"  # `parse` rejects it with the reason; the other papers go on
+        return "unreadable"  # `parse` rejects it with the reason; the other papers stay
 
 
-def _dataset(job: Job) -> None:
-    from paperlora.pipeline.dataset import dataset  # noqa: PLC0415
-
-    inputs = {
-        "code": freshness.code("dataset"),
-        "documents": sha256_file(job.run / "documents.jsonl"),
-        "config": asdict(job.config.dataset),
-    }
-    _once(
-        job,
-        "dataset",
-        inputs,
-        ["dataset"],
-        lambda: dataset.build(job.run, job.config.dataset),
-    )
-    counts = read_json(job.run / "dataset" / "dataset.json")["examples"]
-    print(
-        "dataset: " + ", ".join(f"{counts[split]} {split}" for split in dataset.SPLITS),
-        file=sys.stderr,
-    )
+def _data(job: Job, *splits: str) -> dict[str, str | None]:
+    return job.digests(*(f"dataset/{split}.jsonl" for split in splits))
 
 
-def _model_inputs(job: Job) -> dict[str, Any]:
+def _train_inputs(job: Job) -> dict[str, Any]:
+    try:
+        model = store.pin(job.settings.config.model.id)
+    except InputError:
+        model = {}  # its folder is gone: that is a change, and `train` says what is wrong
+    return {"model": model, "data": _data(job, "train", "validation")}
+
+
+def _eval_inputs(job: Job) -> dict[str, Any]:
     return {
-        "model": store.pin(job.config.model.id),
-        "model_config": asdict(job.config.model),
-        **job.arithmetic,
+        "data": _data(job, "train", "validation", "test"),
+        "adapter": job.digests(ADAPTER),
+        "base": read_json(job.run / "train.json")["model"]["revision_or_sha256"],
     }
 
 
-def _train(job: Job) -> None:
-    data = job.run / "dataset"
-    inputs = {
-        **_model_inputs(job),
-        "code": freshness.code("model", "train"),
-        "data": {split: sha256_file(data / f"{split}.jsonl") for split in ("train", "validation")},
-        "adapter": asdict(job.config.adapter),
-        "train": asdict(job.config.train),
-    }
-
-    def action() -> None:
-        from paperlora.pipeline.train import train  # noqa: PLC0415
-
-        if "train" in job.forced:
-            (job.run / "checkpoints" / "last.safetensors").unlink(missing_ok=True)
-        print(
-            f"train: {job.config.model.id}, up to {job.config.train.max_steps} steps of "
-            f"{job.config.train.accumulation} examples",
-            file=sys.stderr,
-        )
-        train.train(job.run, job.config, inputs=inputs, device=job.device)
-
-    # The model card in adapter/ is the report's: only what training writes is training's output.
-    adapter = ["adapter/adapter_model.safetensors", "adapter/adapter_config.json"]
-    _once(job, "train", inputs, ["metrics.jsonl", "train.json", *adapter], action)
-
-
-def _eval(job: Job) -> None:
-    from paperlora.pipeline.dataset.dataset import SPLITS  # noqa: PLC0415
-
-    data = job.run / "dataset"
-    inputs = {
-        **_model_inputs(job),
-        "code": freshness.code("model", "evaluate"),
-        "data": {split: sha256_file(data / f"{split}.jsonl") for split in SPLITS},
-        "adapter": sha256_file(job.run / "adapter" / "adapter_model.safetensors"),
-        "eval": asdict(job.config.eval),
-    }
-
-    def action() -> None:
-        from paperlora.pipeline.evaluate import evaluate  # noqa: PLC0415
-
-        evaluate.evaluate(job.run, job.config, device=job.device)
-
-    _once(job, "eval", inputs, ["eval.json", "predictions.jsonl"], action)
-
-
-def _report(job: Job) -> None:
+def _report_inputs(job: Job) -> dict[str, Any]:
     from paperlora.pipeline.report import report  # noqa: PLC0415
 
-    names = sorted(report.INPUTS)
-    inputs = {
-        "code": freshness.code("report"),
-        "files": {
-            name: sha256_file(job.run / name)
-            for name in names
-            if name != "environment.json" and (job.run / name).is_file()
-        },
-        "environment": job.environment["fingerprint"],
-        "findings": job.environment["findings"],
-    }
-    outputs = ["report.json", "report.html", "plots", "adapter/README.md"]
-    _once(job, "report", inputs, outputs, lambda: report.report(job.run))
+    return {"results": job.digests(*report.INPUTS, report.NOTES)}
 
 
-_COMMANDS: dict[str, Callable[[Job], None]] = {
+_INPUTS: dict[str, Callable[[Job], dict[str, Any]]] = {
+    "parse": _parse_inputs,
+    "dataset": lambda job: {"documents": job.digests("documents.jsonl")},
+    "train": _train_inputs,
+    "eval": _eval_inputs,
+    "report": _report_inputs,
+}
+
+
+def _parse(job: Job, inputs: dict[str, Any]) -> None:
+    from paperlora.pipeline.parse import parse  # noqa: PLC0415
+
+    (corpus,) = job.sections("parse").values()
+    parse.command(job.papers, job.run, known=inputs["list"], config=corpus)
+
+
+def _dataset(job: Job, _: dict[str, Any]) -> None:
+    from paperlora.pipeline.dataset import dataset  # noqa: PLC0415
+
+    (section,) = job.sections("dataset").values()
+    dataset.build(job.run, section)
+
+
+def _train(job: Job, inputs: dict[str, Any]) -> None:
+    from paperlora.pipeline.config import TrainSections  # noqa: PLC0415
+    from paperlora.pipeline.train import train  # noqa: PLC0415
+
+    train.train(
+        job.run,
+        TrainSections(**job.sections("train")),
+        inputs=inputs,
+        environment=job.environment,
+        device=job.device,
+        resume="train" not in job.forced,
+    )
+
+
+def _eval(job: Job, _: dict[str, Any]) -> None:
+    from paperlora.pipeline.config import EvalSections  # noqa: PLC0415
+    from paperlora.pipeline.evaluate import evaluate  # noqa: PLC0415
+
+    sections = EvalSections(**job.sections("eval"))
+    evaluate.evaluate(job.run, sections, environment=job.environment, device=job.device)
+
+
+def _report(job: Job, _: dict[str, Any]) -> None:
+    from paperlora.pipeline.report import report  # noqa: PLC0415
+
+    report.report(job.run)
+
+
+_COMMANDS: dict[str, Callable[[Job, dict[str, Any]], None]] = {
     "parse": _parse,
     "dataset": _dataset,
     "train": _train,

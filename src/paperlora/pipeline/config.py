@@ -1,143 +1,185 @@
-"""A run's configuration: TOML in, frozen dataclasses out; unknown keys are refused with a suggestion."""
+"""What a user can set: the sections of a run's configuration, their keys, bounds and defaults.
+
+The docstrings of the sections and keys are also the text of ``docs/configuration.md``. ``config_file``
+reads a configuration and writes it.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import json
-import math
-import tomllib
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from paperlora.errors import InputError
-from paperlora.files import ROOT
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+SHORTEST = 32  # tokens: room for the marks of both turns, one word of prompt and one of answer
 
-SHORTEST = 32  # tokens: room for the turns' marks, a word of the prompt and one of the answer
-CONFIGS = Path(__file__).with_name("configs")
-SHIPPED_PAPERS = ROOT / "src" / "paperlora" / "papers"
-
-
-CHOICES = {
-    "step": ("auto", "fused", "plain", "stock"),
-    "activations": ("auto", "keep", "recompute", "offload"),
-    "embeddings": ("auto", "host", "gpu"),
-    "optimizer": ("auto", "adamw", "adamw8bit"),
-}
-"""What the keys of ``[memory]`` may be."""
+# TOML's integers and torch.manual_seed both end here.
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+# The upper bound is far beyond any use: it turns a slip of the finger into an error at once.
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+CountOrNone = Annotated[int, Field(ge=0, le=1_000_000)]
+HeldOutShare = Annotated[float, Field(gt=0, lt=0.5)]
+Text = Annotated[str, Field(pattern=r"^[^\x00]+$")]  # no path can hold a NUL
+Names = list[Annotated[str, Field(pattern=r"^\w+$")]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """Which model, and how its frozen weights are held."""
+class Section(BaseModel):
+    """Rules of every section: no unknown keys, no conversion (``"3"`` is not 3), no changes."""
 
-    id: str
-    """A name in ``lockfiles/models.json``, or a directory in Hugging Face layout."""
-    compute_dtype: str = "auto"
-    """``auto`` (bfloat16 where the GPU has it natively, float32 elsewhere), or a torch dtype."""
-    max_length: int = 512
-    """Tokens in one training example, prompt and answer together; longer prompts lose their start."""
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+
+class ModelConfig(Section):
+    """The base model, and how its frozen weights are held."""
+
+    id: Text
+    """A name in ``lockfiles/models.json``, or a folder in Hugging Face layout."""
+    compute_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format of the arithmetic. ``auto`` is bfloat16 where the GPU computes in it, else float32."""
+    max_length: Annotated[int, Field(ge=SHORTEST, le=1_000_000)] = 512
+    """Tokens of one training example, prompt and answer together. A longer prompt loses its start."""
     multimodal: bool = False
-    """Whether to load Gemma 3n's towers for pictures and sound too, in 4 bits."""
+    """Load the image and audio towers of Gemma 3n too, in 4 bits."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CorpusConfig:
-    """Where the papers are and how long one of them may take."""
+class CorpusConfig(Section):
+    """The papers, and the limits of reading one of them."""
 
-    papers: str = "shipped"
-    """``shipped`` or a folder of PDFs."""
-    timeout_seconds: int = 60
-    memory_mib: int = 2048
+    papers: Text = "shipped"
+    """``shipped`` (the papers in this repository), or a folder of PDFs."""
+    timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    """Seconds after which the extraction of one paper is stopped."""
+    memory_mib: Count = 2048
+    """Memory in MiB that the extraction of one paper may use."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class DatasetConfig:
+class DatasetConfig(Section):
     """How papers become examples and splits."""
 
-    seed: int = 0
-    validation_share: float = 0.15
-    test_share: float = 0.2
-    passage_words: int = 70
-    answer_words: int = 45
-    duplicate_overlap: float = 0.5
-    """Share of common five-word runs above which a training example is a near-duplicate."""
+    seed: Seed = 0
+    """Decides which papers are held out, and which sentences become questions."""
+    validation_share: HeldOutShare = 0.15
+    """Share of the papers that are used for validation; at least one paper is."""
+    test_share: HeldOutShare = 0.2
+    """Share of the papers that are used for the test; at least one paper is."""
+    passage_words: Annotated[int, Field(ge=16, le=100_000)] = 70
+    """Words of one passage at most. A sentence is never cut: a longer one is a passage by itself."""
+    answer_words: Annotated[int, Field(ge=8, le=100_000)] = 45
+    """Words of one answer at most. Sentences of fewer than 8 words are never answers."""
+    duplicate_overlap: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of five-word sequences that occur in a held-out paper, above which an example is removed.
+    1 keeps every example."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class AdapterConfig:
+class AdapterConfig(Section):
     """The LoRA adapter (Hu et al. 2021): W + (alpha / rank) B A on each named projection."""
 
-    rank: int = 8
-    alpha: int = 16
-    dropout: float = 0.05
-    attention: list[str] = field(default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj"])
-    mlp: list[str] = field(default_factory=lambda: ["gate_proj", "up_proj", "down_proj"])
+    rank: Annotated[int, Field(ge=1, le=4096)] = 8
+    """Rank of the matrices A and B."""
+    alpha: Annotated[int, Field(ge=1, le=65_536)] = 16
+    """Scale of the adapter: its output is multiplied by alpha / rank."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Share of the adapter's inputs that training sets to 0. 0 turns dropout off."""
+    attention: Names = ["q_proj", "k_proj", "v_proj", "o_proj"]
+    """Projections of the attention layers that get an adapter."""
+    mlp: Names = ["gate_proj", "up_proj", "down_proj"]
+    """Projections of the feed-forward layers that get an adapter."""
+
+    @model_validator(mode="after")
+    def _check_projections(self) -> Self:
+        names = self.attention + self.mlp
+        if not names:
+            raise InputError(
+                "adapter.attention and adapter.mlp are both empty",
+                remedy="name at least one projection, e.g. q_proj",
+            )
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise InputError(
+                f"adapter names {', '.join(twice)} more than once", remedy="name each once"
+            )
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """The optimiser's regime: batch 1, gradients accumulated, early stopping."""
+class TrainConfig(Section):
+    """Optimisation: one example at a time, accumulated gradients, early stopping."""
 
-    seed: int = 0
-    max_steps: int = 40
-    accumulation: int = 4
-    learning_rate: float = 3e-4
-    warmup_steps: int = 4
-    weight_decay: float = 0.0
-    max_gradient_norm: float = 1.0
-    validate_every: int = 5
-    validation_examples: int = 12
-    patience: int = 3
+    seed: Seed = 0
+    """Decides the adapter's first values, the order of the examples and the dropout."""
+    max_steps: Count = 40
+    """Optimiser steps at most."""
+    accumulation: Count = 4
+    """Examples whose gradients are averaged for one optimiser step."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-4
+    """Highest learning rate: reached after the warm-up, then lowered linearly towards 0."""
+    warmup_steps: CountOrNone = 4
+    """Steps in which the learning rate rises linearly. 0 turns the warm-up off."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """AdamW's weight decay. 0 turns it off."""
+    max_gradient_norm: Annotated[float, Field(ge=0)] = 1.0
+    """Gradients of a larger norm are scaled down to this norm. 0 turns clipping off."""
+    validate_every: Count = 5
+    """Steps between two validations. The last step is always followed by one."""
+    validation_examples: Count = 12
+    """Validation examples whose loss is measured, at most."""
+    patience: Count = 3
     """Validations without improvement before training stops."""
     gradient_checkpointing: bool = False
+    """Compute activations a second time instead of storing them: less memory, more time."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class MemoryConfig:
-    """What a training step holds, and how it is computed; each ``auto`` goes by the GPU's free memory.
+class MemoryConfig(Section):
+    """What a training step keeps in memory, and how it is computed.
 
-    All but ``optimizer`` and ``loss_chunk`` speak of Gemma 3n, which has a step of its own.
+    ``auto`` decides by the GPU's free memory where nothing else is written. All keys except ``optimizer``
+    are about Gemma 3n, which has a training step of its own.
     """
 
-    step: str = "auto"
-    """``fused`` (Triton kernels, needs a GPU and a C compiler), ``plain`` or ``stock`` (transformers and
-    peft alone); ``auto`` takes the first that can be had. Adapter dropout asks for ``stock``."""
-    activations: str = "auto"
-    """``keep`` everything, ``recompute`` each layer, or ``offload`` the layers' inputs to the host too."""
-    embeddings: str = "auto"
-    """Where the table of per-layer embeddings is: ``gpu`` or ``host``."""
+    step: Literal["auto", "fused", "plain", "stock"] = "auto"
+    """``fused`` (Triton kernels: needs a GPU and a C compiler), ``plain`` (the same without kernels)
+    or ``stock`` (transformers and peft alone). ``auto`` takes the first that works here. Adapter
+    dropout needs ``stock``."""
+    activations: Literal["auto", "keep", "recompute", "offload"] = "auto"
+    """``keep`` all activations, ``recompute`` those of each layer, or also ``offload`` the layers' inputs
+    to the host's memory."""
+    embeddings: Literal["auto", "host", "gpu"] = "auto"
+    """Where the table of per-layer embeddings is: in the memory of the ``gpu`` or of the ``host``."""
     capture: bool = True
-    """Whether the step becomes a CUDA graph."""
-    loss_chunk: int = 256
-    """Tokens whose logits exist at once."""
-    optimizer: str = "auto"
-    """``adamw`` or, on a GPU, ``adamw8bit``: a quarter of the moments' memory."""
+    """Record the step as a CUDA graph and replay it."""
+    loss_chunk: Count = 256
+    """Tokens whose logits are in memory at the same time."""
+    optimizer: Literal["auto", "adamw", "adamw8bit"] = "auto"
+    """``adamw``, or ``adamw8bit``, which needs a GPU and keeps the moments in a quarter of the memory.
+    ``auto`` is ``adamw8bit`` for Gemma 3n on a GPU, else ``adamw``."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvalConfig:
-    """What is scored: questions answered by greedy decoding, and perplexity over answers."""
+class EvalConfig(Section):
+    """What is scored: answers to questions by greedy decoding, and the perplexity of reference answers."""
 
-    seed: int = 0
-    questions: int = 24
-    """Questions per split that are answered and scored."""
-    passages: int = 8
-    """Continuations per split that count for perplexity only."""
-    max_new_tokens: int = 64
-    batch: int = 24
-    """Questions answered at once; a larger batch takes more memory and less time."""
-    threshold: float = 0.5
-    """Mixed score from which an answer counts as accurate."""
+    seed: Seed = 0
+    """Decides which examples are drawn."""
+    questions: Count = 24
+    """Questions of each split that are answered and scored, at most."""
+    passages: CountOrNone = 8
+    """Continuations of each split that count for the perplexity only, at most."""
+    max_new_tokens: Annotated[int, Field(ge=1, le=32_768)] = 64
+    """Tokens of one answer at most."""
+    batch: Annotated[int, Field(ge=1, le=4096)] = 24
+    """Questions answered at the same time. A larger batch needs more memory and less time."""
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Score (the mean of relevance and overlap) from which an answer counts as accurate."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """Everything that decides a run's results, stored with the run."""
+class RunConfig(Section):
+    """All settings that decide a run's results. They are stored with the run."""
 
     model: ModelConfig
     corpus: CorpusConfig = CorpusConfig()
@@ -148,169 +190,55 @@ class RunConfig:
     eval: EvalConfig = EvalConfig()
 
 
-def shipped() -> list[str]:
-    """Return the names of the configurations that ship."""
-    return sorted(path.stem for path in CONFIGS.glob("*.toml"))
+@dataclass(frozen=True, kw_only=True)
+class TrainSections:
+    """The sections that training reads."""
+
+    model: ModelConfig
+    adapter: AdapterConfig
+    train: TrainConfig
+    memory: MemoryConfig
 
 
-def load(name: str, overrides: Iterable[str] = ()) -> RunConfig:
-    """Read a shipped configuration by name, or a TOML file by path, and apply ``section.key=value``.
+@dataclass(frozen=True, kw_only=True)
+class EvalSections:
+    """The sections that an evaluation reads."""
 
-    Raises ``InputError`` for a missing file, bad TOML, an unknown key or a value of the wrong type.
-    """
-    path = CONFIGS / f"{name}.toml" if name in shipped() else Path(name)
-    if not path.is_file():
-        close = _suggest(name, shipped())
-        raise InputError(
-            f"no configuration {name!r}{close}",
-            remedy=f"name one of {', '.join(shipped())}, or a TOML file",
-        )
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not TOML: {error}", remedy="mend that line") from None
-    for override in overrides:
-        _override(table, override)
-    config: RunConfig = _build(RunConfig, table, where="")
-    _check(config)
-    return config
+    model: ModelConfig
+    eval: EvalConfig
 
 
-def with_papers(config: RunConfig, folder: Path) -> RunConfig:
-    """Return the configuration with ``folder`` as its papers."""
-    return dataclasses.replace(
-        config, corpus=dataclasses.replace(config.corpus, papers=str(folder))
-    )
+@dataclass(frozen=True, kw_only=True)
+class InferSections:
+    """The sections that answering a question reads."""
+
+    model: ModelConfig
+    dataset: DatasetConfig
 
 
-def as_dict(config: RunConfig) -> dict[str, Any]:
-    """Return the configuration as plain tables."""
-    return dataclasses.asdict(config)
-
-
-def to_toml(config: RunConfig) -> str:
-    """Write the configuration as TOML; ``load`` reads it back to an equal one."""
-    sections = (
-        f"[{section}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
-        for section, table in as_dict(config).items()
-    )
-    return "\n".join(sections)
-
-
-def _toml(value: object) -> str:
-    """Write a value as TOML: as JSON, but for the surrogates and the DEL that only JSON takes."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _override(table: dict[str, Any], override: str) -> None:
-    """Apply one ``section.key=value``; a value that is not TOML is taken as a string."""
-    name, separator, text = override.partition("=")
-    section, dot, key = name.strip().partition(".")
-    if not (separator and dot and key):
-        raise InputError(
-            f"--set {override!r} is not section.key=value", remedy="e.g. --set train.max_steps=10"
-        )
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    if not isinstance(table.setdefault(section, {}), dict):
-        raise InputError(f"{section} is {table[section]!r}", remedy=f"make it a table: [{section}]")
-    table[section][key] = value
-
-
-def _build(cls: Any, table: Any, *, where: str) -> Any:  # noqa: ANN401 - one walk over every section
-    """Make the dataclass ``cls`` from ``table``, checking names and types."""
-    if not isinstance(table, dict):
-        raise InputError(f"{where} is {table!r}", remedy=f"make it a table: [{where}]")
-    hints = get_type_hints(cls)
-    for key in table:
-        if key not in hints:
-            kind = f"key {key!r} in [{where}]" if where else f"section [{key}]"
-            raise InputError(
-                f"unknown {kind}{_suggest(key, hints)}", remedy=f"known: {', '.join(hints)}"
-            )
-    values = {}
-    for key, hint in hints.items():
-        name = f"{where}.{key}" if where else key
-        if key not in table:
-            if not where or key != "id":
-                continue
-            raise InputError(f"{name} is missing", remedy="name a model in lockfiles/models.json")
-        values[key] = (
-            _build(hint, table[key], where=name)
-            if dataclasses.is_dataclass(hint)
-            else _typed(table[key], hint, name)
-        )
-    if not where and "model" not in values:
-        raise InputError("section [model] is missing", remedy='add [model] with id = "…"')
-    return cls(**values)
-
-
-def _typed(value: object, hint: type, name: str) -> object:
-    """Return ``value`` when it is of the hinted type; an int serves as a float."""
-    if hint == list[str]:
-        good = isinstance(value, list) and all(isinstance(item, str) for item in value)
-    elif hint is float:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        good = number and math.isfinite(value)  # type: ignore[arg-type]
-        value = float(value) if good else value  # type: ignore[arg-type]
-    else:
-        good = type(value) is hint
-    if not good:
-        wanted = getattr(hint, "__name__", str(hint))
-        raise InputError(f"{name} is {value!r}", remedy=f"give a value of type {wanted}")
-    return value
-
-
-def _check(config: RunConfig) -> None:
-    """Refuse values that can only fail later."""
-    if config.model.max_length < SHORTEST:
-        raise InputError(
-            f"model.max_length is {config.model.max_length}", remedy=f"give at least {SHORTEST}"
-        )
-    if not 0 <= config.adapter.dropout < 1:
-        raise InputError(f"adapter.dropout is {config.adapter.dropout}", remedy="give 0 to below 1")
-    if config.eval.passages < 0:
-        raise InputError(f"eval.passages is {config.eval.passages}", remedy="give 0 or more")
-    _check_choices(config.memory)
-    positive = {
-        "memory.loss_chunk": config.memory.loss_chunk,
-        "corpus.memory_mib": config.corpus.memory_mib,
-        "corpus.timeout_seconds": config.corpus.timeout_seconds,
-        "adapter.rank": config.adapter.rank,
-        "train.max_steps": config.train.max_steps,
-        "train.accumulation": config.train.accumulation,
-        "train.validate_every": config.train.validate_every,
-        "train.validation_examples": config.train.validation_examples,
-        "train.patience": config.train.patience,
-        "eval.questions": config.eval.questions,
-        "eval.batch": config.eval.batch,
-        "eval.max_new_tokens": config.eval.max_new_tokens,
+def allowed(section: str, key: str) -> str:
+    """Return the type and the bounds of a key, in words; numbers are written as TOML allows."""
+    schema = schema_of(section)["properties"][key]
+    if "enum" in schema:
+        return f"one of {', '.join(schema['enum'])}"
+    if schema["type"] not in {"integer", "number"}:
+        return {
+            "array": "a list of different names",
+            "boolean": "true or false",
+            "string": "text in UTF-8, not empty",
+        }[schema["type"]]
+    bounds = {
+        "minimum": "at least",
+        "exclusiveMinimum": "above",
+        "maximum": "at most",
+        "exclusiveMaximum": "below",
     }
-    for name, value in positive.items():
-        if value < 1:
-            raise InputError(f"{name} is {value}", remedy="give at least 1")
-    if not config.adapter.attention + config.adapter.mlp:
-        raise InputError("adapter names no projection", remedy="set adapter.attention or .mlp")
-    for name, share in (
-        ("dataset.validation_share", config.dataset.validation_share),
-        ("dataset.test_share", config.dataset.test_share),
-    ):
-        if not 0 < share < 0.5:
-            raise InputError(f"{name} is {share}", remedy="give a share between 0 and 0.5")
+    limits = [f"{words} {schema[name]:_}" for name, words in bounds.items() if name in schema]
+    kind = "an integer" if schema["type"] == "integer" else "a number"
+    return f"{kind}, {' and '.join(limits)}"
 
 
-def _check_choices(memory: MemoryConfig) -> None:
-    for key, known in CHOICES.items():
-        chosen = getattr(memory, key)
-        if chosen not in known:
-            raise InputError(
-                f"memory.{key} is {chosen!r}{_suggest(chosen, known)}",
-                remedy=f"give {', '.join(known)}",
-            )
-
-
-def _suggest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+def schema_of(section: str) -> dict[str, Any]:
+    """Return the JSON schema of a section: its description, and its properties by key."""
+    schema: dict[str, Any] = RunConfig.model_json_schema()["$defs"][f"{section.title()}Config"]
+    return schema

@@ -1,29 +1,30 @@
-"""Skip what is already done: a stamp holds the digest of a command's inputs and of its outputs."""
+"""Skip what is done: remember what a command read and wrote, and say what has changed since."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from paperlora.errors import DataError
 from paperlora.files import read_json, sha256_file, sha256_json, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
 _PACKAGE = Path(__file__).parents[1]
-# Every command starts from these.
-_EVERYWHERE = ("errors.py", "files.py", "process.py", "pipeline/text.py")
+# Every command uses these.
+_SHARED = ("errors.py", "files.py", "process.py", "pipeline/text.py")
+_ABSENT = object()
 
 
 @cache
 def code(*folders: str) -> str:
-    """Return the digest of all files in the named folders of the pipeline, and of what all share.
+    """Return the SHA-256 over all files in the named folders of the pipeline and in what all share.
 
-    A command is done again when a file in one of its folders has changed.
+    A command runs again when a file in one of its folders has changed.
     """
-    files = [_PACKAGE / name for name in _EVERYWHERE]
+    files = [_PACKAGE / name for name in _SHARED]
     for folder in folders:
         files += sorted((_PACKAGE / "pipeline" / folder).rglob("*"))
     return sha256_json(
@@ -39,37 +40,57 @@ def _path(run: Path, command: str) -> Path:
     return run / ".stamps" / f"{command}.json"
 
 
-def fresh(run: Path, command: str, inputs: object) -> bool:
-    """Say whether ``command`` ran to its end on these inputs and its outputs are still as it left them."""
+def changes(run: Path, command: str, inputs: Mapping[str, Any]) -> list[str] | None:
+    """Return what differs between ``inputs`` and those of the last complete run of ``command``.
+
+    Each difference is one phrase: ``train.max_steps 40 → 200``, ``the code of train``. The list is
+    empty when nothing differs. Returns None when the command never ran to its end.
+    """
     try:
-        stamp = read_json(_path(run, command))
-    except DataError:
+        before = read_json(_path(run, command))["inputs"]
+    except (DataError, KeyError, TypeError):
+        return None
+    if not isinstance(before, dict):
+        return None
+    return list(_differences(before, inputs, command))
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], command: str) -> Iterator[str]:
+    for name in sorted(before.keys() | now.keys()):
+        old, new = before.get(name, {}), now.get(name, {})
+        if old == new:
+            continue
+        if name != "settings":
+            yield f"the {name} of {command}"
+            continue
+        for section in sorted(old.keys() | new.keys()):
+            one, other = old.get(section, {}), new.get(section, {})
+            for key in sorted(one.keys() | other.keys()):
+                was, is_now = one.get(key, _ABSENT), other.get(key, _ABSENT)
+                if was != is_now:
+                    yield f"{section}.{key} {_shown(was)} → {_shown(is_now)}"
+
+
+def _shown(value: object) -> str:
+    return "unset" if value is _ABSENT else str(value)
+
+
+def complete(run: Path, command: str) -> bool:
+    """Say whether ``command`` ran to its end and its outputs are still as it wrote them."""
+    try:
+        outputs = read_json(_path(run, command))["outputs"]
+    except (DataError, KeyError, TypeError):
         return False
-    return bool(
-        stamp["inputs"] == sha256_json(inputs)
-        and all(
-            (run / name).is_file() and sha256_file(run / name) == digest
-            for name, digest in stamp["outputs"].items()
-        )
+    return all(
+        (run / name).is_file() and sha256_file(run / name) == digest
+        for name, digest in outputs.items()
     )
 
 
-def write(run: Path, command: str, inputs: object, outputs: Iterable[Path]) -> None:
-    """Record that ``command`` ran on ``inputs`` and left ``outputs`` (files or folders in ``run``)."""
+def write(run: Path, command: str, inputs: Mapping[str, Any], outputs: Iterable[Path]) -> None:
+    """Record that ``command`` read ``inputs`` and wrote ``outputs`` (files or folders in ``run``)."""
     files = sorted(
         file for path in outputs for file in (path.rglob("*") if path.is_dir() else [path])
     )
-    write_json(
-        _path(run, command),
-        {
-            "inputs": sha256_json(inputs),
-            "outputs": {
-                str(file.relative_to(run)): sha256_file(file) for file in files if file.is_file()
-            },
-        },
-    )
-
-
-def clear(run: Path, command: str) -> None:
-    """Forget that ``command`` ever ran."""
-    _path(run, command).unlink(missing_ok=True)
+    digests = {str(f.relative_to(run)): sha256_file(f) for f in files if f.is_file()}
+    write_json(_path(run, command), {"inputs": inputs, "outputs": digests})

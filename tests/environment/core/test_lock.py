@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from checkout import PYTHON, write_lock
@@ -13,6 +14,9 @@ from paperlora.environment.core import verify
 from paperlora.environment.locks import resolve
 from paperlora.errors import EnvironmentNotVerifiedError, InputError
 from paperlora.files import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_a_lock_is_read_back_as_it_was_written(inputs: Path) -> None:
@@ -44,7 +48,8 @@ def test_a_pin_for_some_pythons_carries_a_marker() -> None:
     wheel = locks.Wheel(file="a.whl", sha256="ab", size=1)
     some = locks.Package(name="a", version="1", python=("3.12",), wheels=(wheel,))
     every = replace(some, python=("3.11", "3.12"))
-    text = locks.slice_text("t", "s", (some, every), ("3.11", "3.12"))
+    lock = replace(locks.load("cuda"), python=("3.11", "3.12"))
+    text = locks.slice_text(lock, locks.Slice(stage="s", file="", packages=(some, every)))
     assert text.splitlines()[2:] == [
         "a==1 ; python_version == '3.12' \\",
         "    --hash=sha256:ab",
@@ -62,7 +67,39 @@ def test_packages_stop_at_a_stage_and_leave_out_other_pythons(locked: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", '{"generated": ""}', '{"generated": "", "slices": []}']
+    ("damage", "line"),
+    [
+        (lambda body: body.replace(b"beta==2.0", b"beta==2.1"), 3),
+        (lambda body: body.replace(b"# Stage", b"# stage"), 2),
+        (lambda body: body.replace(b"installs it.", b"installs it. \\"), 2),
+        (lambda body: body.replace(b"\n", b"\r\n"), 1),
+        (lambda body: body.replace(b"beta==2.0", b"beta==2.0 ; python_version == '3.2'"), 3),
+        (lambda body: body.rstrip(b"\n"), 7),
+        (lambda body: body + b"\n", 8),
+        (lambda body: body + b"\xff", 7),
+        (lambda _: b"", 1),
+    ],
+)
+def test_the_first_line_that_differs_is_named(
+    locked: Path, damage: Callable[[bytes], bytes], line: int
+) -> None:
+    lock = locks.load("cuda", root=locked)
+    assert locks.changed_slices(lock, root=locked) == []
+    path = locked / "lockfiles/cuda/20-model.txt"
+    path.write_bytes(damage(path.read_bytes()))
+    (found,) = locks.changed_slices(lock, root=locked)
+    assert str(found).startswith(f"lockfiles/cuda/20-model.txt: was changed: line {line} → restore")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        '{"generated": ""}',
+        '{"generated": "", "slices": []}',
+        '{"generated": "", "target": "x"}',
+    ],
 )
 def test_a_damaged_lock_is_named(locked: Path, content: str) -> None:
     (locked / "lockfiles/cuda/lock.json").write_text(content)
@@ -102,7 +139,7 @@ def test_the_shipped_lock_has_the_versions_asked_for() -> None:
 def test_the_shipped_lock_has_the_runtime_s_versions_but_where_a_stage_says_otherwise() -> None:
     target = targets.load("cuda")
     asked = [r for stage in target.stages for r in stage.requirements]
-    own = {r.name for r in asked if not resolve.serves(target.runtime, r)}
+    own = {r.name for r in asked if not resolve.fits(target.runtime, r)}
     for name, (_, package) in locks.load("cuda").packages("3.12").items():
         if name not in own and name in target.runtime.packages:
             assert package.version == target.runtime.packages[name].split("+")[0], name

@@ -30,7 +30,7 @@ def test_a_freeze_is_read_with_direct_references() -> None:
 
 @pytest.mark.parametrize("line", ["<html>", "alpha=1.0", "alpha>=1"])
 def test_a_line_that_is_none_of_a_freeze_is_named(line: str) -> None:
-    with pytest.raises(InputError, match="is no line of a package freeze"):
+    with pytest.raises(InputError, match="is not a line of a package freeze"):
         runtime.parse_freeze(f"a==1\n{line}\n")
 
 
@@ -49,7 +49,7 @@ def test_facts_are_read_back(tmp_path: Path) -> None:
 def test_damaged_facts_are_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "env/colab").mkdir(parents=True)
     (tmp_path / "env/colab/r2.toml").write_text(content)
-    with pytest.raises(InputError, match=r"r2\.toml states no runtime"):
+    with pytest.raises(InputError, match=r"r2\.toml is damaged"):
         runtime.load("r2", root=tmp_path)
 
 

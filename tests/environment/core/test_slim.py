@@ -1,4 +1,4 @@
-"""Slimming: removes what is declared and listed, nothing else, and says what."""
+"""slim removes the declared files of packages and lists them; it removes nothing else."""
 
 from __future__ import annotations
 
@@ -60,8 +60,3 @@ def test_verify_accepts_what_was_removed_and_nothing_else(site: Path) -> None:
     assert missing() == []
     (site / "thing/__init__.py").unlink()
     assert missing() == ["thing, thing/__init__.py"]
-
-
-def test_bad_usage_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert module.main(["shrink"]) == 2
-    assert "usage" in capsys.readouterr().err

@@ -113,7 +113,7 @@ def test_a_changed_slice_and_a_missing_one_are_named(locked: Path) -> None:
     (folder / "10-base.txt").write_text((folder / "10-base.txt").read_text().replace("1.0", "1.1"))
     (folder / "20-model.txt").unlink()
     first, second = map(str, verify.stale("cuda", root=locked))
-    assert "cuda/10-base.txt: was changed by hand" in first
+    assert "cuda/10-base.txt: was changed: line 3" in first
     assert "cuda/20-model.txt: is missing" in second
 
 
@@ -160,7 +160,7 @@ def test_the_target_is_the_user_s_to_name(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def colab(root: Path, site: Path, **versions: str) -> list[str]:
-    """What differs on a runtime that should bring alpha and has the rest from the lock."""
+    """Return the differences of a runtime that should have alpha and gets the rest from the lock."""
     lock = locks.load("cuda", root=root)
     base, model = lock.slices
     lock = replace(lock, slices=(replace(base, packages=()), model), provided={"alpha": "1.0+cu1"})

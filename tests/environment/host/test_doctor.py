@@ -71,3 +71,24 @@ def test_a_full_disk_is_a_finding(locked: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, 10**9))
     with pytest.raises(FindingsError, match="disk → make room"):
         examine(locked)
+
+
+def test_a_program_s_output_has_no_path_of_a_home(
+    locked: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = tmp_path / "ada"
+    (home / ".cache/huggingface").mkdir(parents=True)
+    (home / ".cache/huggingface/token").write_text("hf_secret")
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("HF_TOKEN", "HF_HOME", "HF_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    examine(locked)
+    assert f"in {home}/.cache/huggingface/token" in capsys.readouterr().out  # a person may know
+    examine(locked, as_json=True)
+    told = capsys.readouterr().out
+    assert "in ~/.cache/huggingface/token" in told
+    assert "ada" not in told
+    assert "hf_secret" not in told

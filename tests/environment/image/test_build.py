@@ -1,4 +1,4 @@
-"""Images: what a build is told, a missing engine, a budget that is held."""
+"""Variables of a build, a missing engine, and the size budget."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def test_without_an_engine_it_says_so(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert build.main(["tools"]) == 2
-    assert "no Docker Engine with buildx answers" in capsys.readouterr().err
+    assert "there is no running Docker Engine with buildx" in capsys.readouterr().err
 
 
 def test_an_unknown_variant_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert build.main(["rocm"]) == 2
-    assert "no variant rocm" in capsys.readouterr().err
+    assert "there is no variant rocm" in capsys.readouterr().err
 
 
 def test_the_budget_is_held(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     one = Image(folder=tmp_path, digest="sha256:0")
     size = 1
     monkeypatch.setattr(oci, "layers", lambda _: [Layer(digest="d", size=size, made_by="x")])
-    build.weigh("cuda", one)
+    build.check_size("cuda", one)
     size = 10**11
     with pytest.raises(FindingsError, match="its budget is"):
-        build.weigh("cuda", one)
+        build.check_size("cuda", one)

@@ -1,4 +1,4 @@
-"""OCI layouts: sizes by layer, old blobs deleted, the first difference named."""
+"""Sizes of layers, deletion of old blobs, and the first difference of two images."""
 
 from __future__ import annotations
 

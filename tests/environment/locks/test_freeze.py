@@ -34,7 +34,7 @@ def test_a_commit_is_fetched(tmp_path: Path) -> None:
         (b"", "lists no packages"),
         (b"# only a comment\n", "lists no packages"),
         (b"\xff\xfe", "is not text"),
-        (b"<html>not found</html>\n", "is no line of a package freeze"),
+        (b"<html>not found</html>\n", "is not a line of a package freeze"),
     ],
 )
 def test_what_is_no_freeze_is_bad_input(tmp_path: Path, content: bytes, message: str) -> None:

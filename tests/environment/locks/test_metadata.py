@@ -87,12 +87,12 @@ def test_unmet_of_some_packages_and_with_extras_asked_for() -> None:
 
 
 def test_a_requirement_that_is_none_is_named() -> None:
-    with pytest.raises(DataError, match="'a=>1' is no requirement"):
+    with pytest.raises(DataError, match="'a=>1' is not a requirement"):
         metadata.requirement("a=>1")
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Serves one wheel by ranges, and counts the bytes."""
+    """A server that sends ranges of one wheel and counts the bytes."""
 
     wheel = b""
     ranges = True

@@ -10,12 +10,10 @@ from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
 from paperlora.environment.core import verify
 from paperlora.environment.locks import resolve
-from paperlora.errors import InputError, NetworkError
+from paperlora.errors import DataError, InputError, NetworkError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-# Stands in for uv: a universe of five packages, resolved by following `needs`; constraints count.
 
 
 @pytest.fixture(autouse=True)
@@ -32,11 +30,19 @@ def contents(root: Path) -> dict[str, str]:
     return {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*.*")}
 
 
+def test_without_a_tool_environment_the_reason_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PAPERLORA_TOOLS")
+    monkeypatch.setattr(resolve, "ROOT", tmp_path)
+    with pytest.raises(InputError, match=r"could not be made → .*bootstrap\.py"):
+        resolve.uv()
+
+
 def test_each_package_is_in_the_first_stage_that_needs_it(inputs: Path) -> None:
-    lock, texts = resolve.resolve(targets.load("cuda", root=inputs))
-    held = {part.stage: [p.name for p in part.packages] for part in lock.slices}
-    assert held == {"base": ["alpha"], "model": ["beta", "gamma", "uv"]}
-    assert sorted(texts) == ["10-base.txt", "20-model.txt"]
+    lock = resolve.resolve(targets.load("cuda", root=inputs))
+    held = {part.file: [p.name for p in part.packages] for part in lock.slices}
+    assert held == {"10-base.txt": ["alpha"], "20-model.txt": ["beta", "gamma", "uv"]}
 
 
 def test_the_runtime_s_version_goes_before_the_newest_and_a_stage_s_before_both(
@@ -44,7 +50,7 @@ def test_the_runtime_s_version_goes_before_the_newest_and_a_stage_s_before_both(
 ) -> None:
     target = targets.load("cuda", root=inputs)
     assert resolve.constraints(target) == ["alpha==1.0"]
-    versions = {n: p.version for n, (_, p) in resolve.resolve(target)[0].packages(PYTHON).items()}
+    versions = {n: p.version for n, (_, p) in resolve.resolve(target).packages(PYTHON).items()}
     # alpha: 1.2 is the newest, the runtime has 1.0+cu1; beta: the runtime has 1.5
     assert versions == {"alpha": "1.0", "beta": "2.0", "gamma": "3.0", "uv": "0.9"}
 
@@ -86,7 +92,7 @@ def test_a_hand_written_file_is_neither_written_over_nor_removed(inputs: Path, n
 
 
 def test_what_each_package_requires_is_kept_with_the_lock(inputs: Path) -> None:
-    packages = resolve.resolve(targets.load("cuda", root=inputs))[0].packages(PYTHON)
+    packages = resolve.resolve(targets.load("cuda", root=inputs)).packages(PYTHON)
     assert packages["beta"][1].requires == ("alpha", "gamma")
     assert packages["alpha"][1].requires == ()
 
@@ -101,10 +107,10 @@ def colab(root: Path) -> targets.Target:
 
 
 def test_a_colab_target_holds_only_what_the_runtime_lacks_or_has_otherwise(inputs: Path) -> None:
-    lock, texts = resolve.resolve(colab(inputs))
+    lock = resolve.resolve(colab(inputs))
     assert sorted(lock.packages(PYTHON)) == ["beta", "gamma", "uv"]
     assert lock.provided == {"alpha": "1.0+cu1"}
-    assert "==" not in texts["10-base.txt"]
+    assert lock.slices[0].packages == ()
 
 
 @pytest.mark.parametrize(
@@ -116,7 +122,7 @@ def test_a_version_that_is_accepted_is_left_to_the_runtime(
     path = inputs / "env/stages.toml"
     accepted = f'version = "==2.0", accepts = "{accepts}"'
     path.write_text(path.read_text().replace('version = "==2.0"', accepted))
-    assert sorted(resolve.resolve(colab(inputs))[0].packages(PYTHON)) == taken
+    assert sorted(resolve.resolve(colab(inputs)).packages(PYTHON)) == taken
 
 
 @pytest.mark.parametrize(
@@ -147,3 +153,31 @@ def test_a_failure_leaves_every_lock_as_it_was(inputs: Path) -> None:
     with pytest.raises(InputError, match="No solution found"):
         resolve.run(root=inputs)
     assert contents(inputs) == before
+
+
+HASH = f"    --hash=sha256:{'0' * 64}"
+LIST = f"# Generated\na-b==1.0 ; python_version < '3.12' \\\n{HASH} \\\n{HASH}\nb==2 \\\n{HASH}\n"
+
+
+def test_a_list_of_tools_is_read() -> None:
+    assert resolve.tool_pins(LIST) == [("a-b", "1.0"), ("b", "2")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (f"b==2 \\\n{HASH}", "b==2", 5),
+        ("b==2", "b>=2", 5),
+        (HASH, HASH[:-1], 2),
+        ("# Generated", "# Generated \\", 1),
+        ("# Generated", "# Generated \\\nevil==1", 1),
+        ("# Generated", "# Generated\nevil==1", 2),
+        ("# Generated", "--index-url https://example.org", 1),
+        ("3.12' \\", "3.12' # \\", 2),
+        ("\n", "\r\n", 2),
+    ],
+)
+def test_a_line_that_is_not_a_hashed_pin_is_named(old: str, new: str, line: int) -> None:
+    assert old in LIST
+    with pytest.raises(DataError, match=f"line {line} does not begin a pin with hashes"):
+        resolve.tool_pins(LIST.replace(old, new))

@@ -1,4 +1,4 @@
-"""SBOM: every package of the lock, its hashes, the licence that it names."""
+"""The SBOM has every package of the lock with its hashes and its licence."""
 
 from __future__ import annotations
 

@@ -95,17 +95,17 @@ def test_a_new_runtime_is_recorded_from_its_freeze(inputs: Path, uv: Path) -> No
     freeze.write_text("alpha==1.1\nbeta==1.5\n")
     update.run(cutoff="2026-02-02T00:00:00Z", name="r1", freeze=f"{freeze}@{COMMIT}", root=inputs)
     assert runtime.load("r1", root=inputs).commit == COMMIT
-    packages = resolve.resolve(targets.load("cuda", root=inputs))[0].packages
+    packages = resolve.resolve(targets.load("cuda", root=inputs)).packages
     assert packages(targets.load("cuda", root=inputs).python[0])["alpha"][1].version == "1.1"
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"cutoff": "yesterday"}, "'yesterday' is no instant"),
+        ({"cutoff": "yesterday"}, "'yesterday' is not a time"),
         ({"name": "r2"}, "needs a name and a freeze"),
-        ({"name": "r2", "freeze": "freeze.txt"}, "'freeze.txt' names no commit"),
-        ({"name": "../../r2", "freeze": COMMIT}, "'../../r2' names no runtime"),
+        ({"name": "r2", "freeze": "freeze.txt"}, "'freeze.txt' has no commit"),
+        ({"name": "../../r2", "freeze": COMMIT}, "'../../r2' is not the name of a runtime"),
     ],
 )
 def test_bad_input_is_named_and_changes_nothing(

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import pytest
 from made_up import document
@@ -31,7 +30,7 @@ def test_no_paper_is_in_two_splits_and_none_is_lost(parsed_run, documents):
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(parsed_run):
     def digest(seed):
-        dataset.build(parsed_run, replace(CONFIG, seed=seed))
+        dataset.build(parsed_run, CONFIG.model_copy(update={"seed": seed}))
         return [(parsed_run / "dataset" / f"{s}.jsonl").read_bytes() for s in dataset.SPLITS]
 
     first = digest(0)
@@ -68,7 +67,7 @@ def test_a_question_names_what_only_its_answer_holds(parsed_run):
 
 
 def test_held_out_papers_come_from_different_fields(documents):
-    papers = dataset.split_papers(documents, replace(CONFIG, test_share=0.34))
+    papers = dataset.split_papers(documents, CONFIG.model_copy(update={"test_share": 0.34}))
     fields = {entry["paper"]: entry["field"] for entry in documents}
     assert len({fields[name] for name in papers["test"]}) == 2
 

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from made_up import tiny_config
+from made_up import ENVIRONMENT, tiny_config
 
 from paperlora.files import read_json, read_jsonl
 from paperlora.pipeline.config import EvalConfig
@@ -15,7 +15,7 @@ def evaluated(trained, tmp_path_factory):
     import shutil
 
     run = shutil.copytree(trained, tmp_path_factory.mktemp("evaluated") / "run")
-    evaluate.evaluate(run, tiny_config(), device="cpu")
+    evaluate.evaluate(run, tiny_config(), environment=ENVIRONMENT, device="cpu")
     return run
 
 
@@ -56,7 +56,7 @@ def test_the_base_model_is_the_one_without_adapter(evaluated, trained):
 
 def test_scoring_twice_gives_the_same_bytes(evaluated):
     before = (evaluated / "eval.json").read_bytes()
-    evaluate.evaluate(evaluated, tiny_config(), device="cpu")
+    evaluate.evaluate(evaluated, tiny_config(), environment=ENVIRONMENT, device="cpu")
     assert (evaluated / "eval.json").read_bytes() == before
 
 

@@ -66,4 +66,12 @@ def test_a_run_without_adapter_is_refused(prepared):
 def test_questions_come_from_the_command_line_or_else_line_by_line(monkeypatch):
     assert list(infer.questions(["What", "is it?"])) == ["What is it?"]
     monkeypatch.setattr("sys.stdin", io.StringIO("one?\ntwo?\n\nthree?\n"))
-    assert list(infer.questions([])) == ["one?", "two?"]
+    assert list(infer.questions([])) == ["one?", "two?", "three?"]
+
+
+def test_on_a_terminal_an_empty_line_ends_the_questions(monkeypatch, capsys):
+    typed = io.StringIO("one?\n\nnever read?\n")
+    typed.isatty = lambda: True
+    monkeypatch.setattr("sys.stdin", typed)
+    assert list(infer.questions([])) == ["one?"]
+    assert "question (empty to end)" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""One download against a server that drops, lies, stalls and changes its mind."""
+"""One download from a server that breaks off, sends wrong files, stalls or changes the file."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_resumes_after_a_drop(trial: Trial, validator: dict[str, str | None]) ->
 
 
 @pytest.mark.parametrize("validator", [{"tag": 'W/"weak"'}, {"tag": None}])
-def test_begins_again_without_a_strong_validator(
+def test_starts_from_zero_without_a_strong_validator(
     trial: Trial, validator: dict[str, str | None]
 ) -> None:
     trial(body(**validator, stop=70_000), body(**validator))  # type: ignore[arg-type]
@@ -214,14 +214,14 @@ def test_attempts_are_bounded(trial: Trial) -> None:
     assert len(trial.server.gets) == 5
 
 
-def test_too_long_a_wait_is_not_waited(trial: Trial) -> None:
+def test_a_wait_above_the_limit_ends_the_download(trial: Trial) -> None:
     with pytest.raises(ExhaustedError, match="asks to wait 3600 s"):
         trial(status(429, retry_after="3600"))
     assert trial.sleeps == []
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 410, 204])
-def test_final_answers_are_not_asked_again(trial: Trial, code: int) -> None:
+def test_a_final_answer_is_not_requested_again(trial: Trial, code: int) -> None:
     with pytest.raises(NetworkError, match=str(code)):
         trial(status(code))
     assert len(trial.server.gets) == 1
@@ -230,14 +230,15 @@ def test_final_answers_are_not_asked_again(trial: Trial, code: int) -> None:
 
 @pytest.mark.parametrize("kind", ["text/html", "application/pdf"])
 def test_a_web_page(trial: Trial, kind: str) -> None:
-    with pytest.raises(DataError, match=r"sent a web page, no PDF.*address of the PDF itself"):
+    with pytest.raises(DataError, match=r"sent a web page, not a PDF.*address of the PDF itself"):
         trial(page(kind))
     assert trial.files() == []
     assert len(trial.server.gets) == 1
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"", "an empty file"), (b"%PD", "no PDF"), (b"PK\3\4rest", "no PDF")]
+    ("content", "words"),
+    [(b"", "an empty file"), (b"%PD", "not a PDF"), (b"PK\3\4rest", "not a PDF")],
 )
 def test_not_a_pdf(trial: Trial, content: bytes, words: str) -> None:
     with pytest.raises(DataError, match=words):
@@ -265,14 +266,14 @@ def test_too_large(trial: Trial, *, length: bool) -> None:
 
 def test_cut_short_without_a_length(trial: Trial) -> None:
     trial.limits = replace(trial.limits, attempts=2)
-    with pytest.raises(ExhaustedError, match="has no end"):
+    with pytest.raises(ExhaustedError, match="without its length"):
         trial(body(length=False, stop=70_000, tag=None))
     assert not trial.to.exists()
 
 
 def test_dripping_server(trial: Trial) -> None:
     trial.limits = replace(trial.limits, patience=0.2, attempts=1)
-    with pytest.raises(ExhaustedError, match="bytes a second"):
+    with pytest.raises(ExhaustedError, match="bytes per second"):
         trial(drip(0.01))
 
 
@@ -283,7 +284,7 @@ def test_silent_server(trial: Trial) -> None:
     assert trial.sleeps == [1.0]
 
 
-def test_nobody_there(trial: Trial) -> None:
+def test_no_server(trial: Trial) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -349,9 +350,9 @@ def test_untrusted_certificate(
     http = trial.server._http
     http.socket = context.wrap_socket(http.socket, server_side=True)
     url = trial.server.put("/a", body()).replace("http:", "https:")
-    with pytest.raises(NetworkError, match="no TLS certificate that this machine trusts"):
+    with pytest.raises(NetworkError, match="certificate that this machine does not trust"):
         trial.at(url)
     assert trial.sleeps == []
-    # the same server, once its certificate is trusted by the way that the message names
+    # the same server, after its certificate is trusted as the message suggests
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
     assert trial.at(url) == HASH

@@ -1,10 +1,11 @@
-"""The fetch command: what is fetched, skipped, recorded and reported."""
+"""The fetch command: what it downloads, skips, records, merges and reports."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,9 +45,7 @@ def test_fetch(server: Server, tmp_path: Path) -> None:
     to = tmp_path / "new" / "folder"
     shipped = Paper(name="s", title="s", field="", file="papers/s.pdf", sha256="0" * 64)
     result = _fetch([_paper(server, "a", HASH), shipped], to)
-    assert result == FetchResult(
-        fetched=("a",), present=(), shipped=("s",), hashes={"a": HASH}, failures={}
-    )
+    assert result == FetchResult(fetched=frozenset("a"), hashes={"a": HASH}, failures={})
     assert [path.name for path in to.iterdir()] == ["a.pdf"]
     assert (to / "a.pdf").read_bytes() == PDF
     result.check()
@@ -56,19 +55,23 @@ def test_fetch(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_what_is_there_is_not_fetched(server: Server, tmp_path: Path, *, known: bool) -> None:
+def test_a_paper_in_the_folder_is_not_downloaded(
+    server: Server, tmp_path: Path, *, known: bool
+) -> None:
     (tmp_path / "a.pdf").write_bytes(PDF)
     result = _fetch([_paper(server, "a", HASH if known else None)], tmp_path)
-    assert result.present == ("a",)
+    assert result.fetched == frozenset()
     assert result.hashes == {"a": HASH}
     assert server.seen == []
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_what_is_wrong_there_is_fetched(server: Server, tmp_path: Path, *, known: bool) -> None:
+def test_a_wrong_file_in_the_folder_is_replaced(
+    server: Server, tmp_path: Path, *, known: bool
+) -> None:
     server.put("/a", body())
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7 of another paper" if known else b"<html>")
-    assert _fetch([_paper(server, "a", HASH if known else None)], tmp_path).fetched == ("a",)
+    assert _fetch([_paper(server, "a", HASH if known else None)], tmp_path).fetched == {"a"}
     assert (tmp_path / "a.pdf").read_bytes() == PDF
 
 
@@ -77,7 +80,7 @@ def test_one_bad_paper_does_not_stop_the_others(server: Server, tmp_path: Path) 
     server.put("/b", page())
     server.put("/c", body())
     result = _fetch([_paper(server, name) for name in "abc"], tmp_path)
-    assert result.fetched == ("c",)
+    assert result.fetched == {"c"}
     with pytest.raises(NetworkError) as caught:
         result.check()
     head, first, second = str(caught.value).splitlines()
@@ -90,7 +93,7 @@ def test_one_bad_paper_does_not_stop_the_others(server: Server, tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["c.pdf"]
 
 
-def test_nothing_but_bad_data_is_a_data_error(server: Server, tmp_path: Path) -> None:
+def test_only_bad_data_is_a_data_error(server: Server, tmp_path: Path) -> None:
     server.put("/a", page())
     server.put("/b", body())
     result = _fetch([_paper(server, "a"), _paper(server, "b", "0" * 64)], tmp_path)
@@ -106,8 +109,13 @@ def test_a_troubled_host_is_not_retried_for_each_paper(server: Server, tmp_path:
     sleeps: list[float] = []
     result = _fetch([_paper(server, name) for name in "abcd"], tmp_path, sleeps)
     asked = [request.path for request in server.gets]
-    assert [asked.count(f"/{name}") for name in "abcd"] == [5, 1, 1, 2]  # c answers: trust again
-    assert result.fetched == ("c", "d")
+    assert [asked.count(f"/{name}") for name in "abcd"] == [
+        5,
+        1,
+        1,
+        2,
+    ]  # c worked: d gets all attempts again
+    assert result.fetched == {"c", "d"}
     assert sleeps == [1.0, 2.0, 4.0, 8.0, 1.0]
 
 
@@ -142,18 +150,20 @@ def test_pauses_between_requests_to_arxiv(server: Server, tmp_path: Path) -> Non
         ("https://mirror.example/pdf/1", True),
     ],
 )
-def test_arxiv_is_known(url: str, *, known: bool) -> None:
+def test_addresses_of_arxiv_are_recognised(url: str, *, known: bool) -> None:
     assert module._Arxiv(base="https://mirror.example/pdf", sleep=print).has(url) is known
 
 
-def test_estimate_is_told_first(
+def test_the_estimate_is_printed_first(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.put("/a", body())
     _fetch([_paper(server, "a")], tmp_path)
-    told = capsys.readouterr()
-    assert told.err == "papers to fetch: 1, about 0.2 MB\n"  # and no bar: this is no terminal
-    assert told.out == ""
+    printed = capsys.readouterr()
+    assert (
+        printed.err == "papers to fetch: 1, about 0.2 MB\n"
+    )  # and no bar, because this is not a terminal
+    assert printed.out == ""
 
 
 def test_progress_follows_estimates_and_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,17 +193,20 @@ def test_progress_follows_estimates_and_restarts(monkeypatch: pytest.MonkeyPatch
 
 def test_folder_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
+    write(tmp_path / "list.json", [])
     with pytest.raises(InputError, match=r"cannot use the folder.*--to"):
-        fetch([], tmp_path / "file")
+        run(tmp_path / "list.json", tmp_path / "file")
 
 
 def test_two_at_once(tmp_path: Path) -> None:
+    write(tmp_path / "list.json", [])
     handle = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     with pytest.raises(DataError, match="another fetch"):
-        fetch([], tmp_path)
+        run(tmp_path / "list.json", tmp_path)
+    assert not (tmp_path / "papers.json").exists()
     os.close(handle)
-    assert fetch([], tmp_path).hashes == {}
+    assert run(tmp_path / "list.json", tmp_path).hashes == {}
 
 
 @pytest.mark.parametrize("record", [True, False])
@@ -206,16 +219,18 @@ def test_record(
     papers = [_paper(server, "a"), _paper(server, "bad")]
     write(path, papers)
     before = path.read_text()
-    with pytest.raises(NetworkError):  # the bad one; the good one is recorded all the same
+    with pytest.raises(NetworkError):  # for the bad one; the good one is recorded
         run(path, tmp_path / "pdf", record=record)
-    told = capsys.readouterr()
-    assert told.out == f"{HASH} {tmp_path / 'pdf' / 'a.pdf'} fetched\n"
+    printed = capsys.readouterr()
+    assert printed.out == f"{HASH} {tmp_path / 'pdf' / 'a.pdf'} fetched\n"
+    in_folder = [paper.sha256 for paper in read(tmp_path / "pdf" / "papers.json")]
     if record:
-        assert [paper.sha256 for paper in read(path)] == [HASH, None]
-        assert "recorded in" in told.err
+        assert [paper.sha256 for paper in read(path)] == in_folder == [HASH, None]
+        assert f"wrote the hashes of a into {path}" in printed.err
     else:
         assert path.read_text() == before
-        assert "--record writes them" in told.err
+        assert in_folder == [None, None]
+        assert f"{path} has no hash of a → add them with --record" in printed.err
 
 
 def test_a_known_hash_is_never_replaced(server: Server, tmp_path: Path) -> None:
@@ -226,3 +241,77 @@ def test_a_known_hash_is_never_replaced(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="SHA-256"):
         run(path, tmp_path / "pdf", record=True)
     assert [paper.sha256 for paper in read(path)] == ["0" * 64, HASH]
+
+
+def _list(path: Path, *papers: Paper) -> Path:
+    write(path, list(papers))
+    return path
+
+
+def test_two_lists_into_one_folder_keep_the_entries_of_both(server: Server, tmp_path: Path) -> None:
+    for name in "abc":
+        server.put(f"/{name}", body())
+    to = tmp_path / "pdf"
+    a, b, c = (_paper(server, name) for name in "abc")
+    run(_list(tmp_path / "one.json", a, b), to, record=True)
+    renamed = replace(b, title="A better title", field="health")
+    run(_list(tmp_path / "two.json", renamed, c), to)
+    assert read(to / "papers.json") == [
+        replace(a, sha256=HASH),
+        replace(renamed, sha256=HASH),  # the newer entry, the hash that was recorded
+        c,  # without --record nothing writes a hash
+    ]
+    assert read(tmp_path / "two.json") == [renamed, c]
+
+
+def test_an_interruption_keeps_the_entries_of_the_list(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_job: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "download", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(_list(tmp_path / "list.json", _paper(server, "a")), tmp_path / "pdf", record=True)
+    assert read(tmp_path / "pdf" / "papers.json") == [_paper(server, "a")]
+
+
+def test_a_hash_in_the_list_of_the_folder_is_checked(server: Server, tmp_path: Path) -> None:
+    server.put("/a", body(), body(PDF + b"changed"))
+    to = tmp_path / "pdf"
+    run(_list(tmp_path / "one.json", _paper(server, "a")), to, record=True)
+    (to / "a.pdf").unlink()
+    with pytest.raises(DataError, match="SHA-256"):
+        run(_list(tmp_path / "two.json", _paper(server, "a")), to)
+
+
+@pytest.mark.parametrize("other", ["arxiv", "url"])
+def test_one_name_for_two_papers_is_refused_before_a_download(
+    server: Server, tmp_path: Path, other: str
+) -> None:
+    server.put("/a", body())
+    server.put("/b", body())
+    to = tmp_path / "pdf"
+    run(_list(tmp_path / "one.json", _paper(server, "a")), to)
+    requests, before = len(server.seen), (to / "papers.json").read_text()
+    value = {"arxiv": "2106.09685", "url": f"{server.base}/b?token=s3cret"}[other]
+    clash = replace(_paper(server, "a"), **{"url": None, other: value})
+    with pytest.raises(InputError) as caught:
+        run(_list(tmp_path / "two.json", _paper(server, "b"), clash), to)
+    message = str(caught.value)
+    assert f"from url {server.base}/a in {to / 'papers.json'}" in message
+    assert (
+        f"from {other} {value.replace('token=s3cret', '…')} in {tmp_path / 'two.json'}" in message
+    )
+    assert "s3cret" not in message
+    assert len(server.seen) == requests
+    assert (to / "papers.json").read_text() == before
+
+
+def test_a_list_that_lies_in_its_own_folder(server: Server, tmp_path: Path) -> None:
+    server.put("/a", body())
+    path = _list(tmp_path / "papers.json", _paper(server, "a"))
+    run(path, tmp_path)
+    assert read(path) == [_paper(server, "a")]
+    run(path, tmp_path, record=True)
+    assert read(path) == [_paper(server, "a", HASH)]

@@ -1,4 +1,4 @@
-"""What servers answer, put into words."""
+"""How answers of servers become errors, waits and lengths."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_retry_after() -> None:
     assert later is not None
     assert 55 < later <= 60
     assert retry_after("Thu, 01 Jan 1970 00:00:00 GMT") == 0.0
-    for nonsense in ("", "soon", "-5", "1e9"):
+    for nonsense in ("", "soon", "-5", "1e9", "9" * 400, "9" * 5000):
         assert retry_after(nonsense) is None
 
 

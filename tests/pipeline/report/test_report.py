@@ -41,12 +41,13 @@ def test_assemble_has_the_schema(tmp_path: Path) -> None:
     assert report["schema"] == 1
     assert report["run"] == "demo"
     assert set(report) == {
-        *("schema", "run", "config", "environment", "model", "adapter", "corpus", "dataset"),
-        *("train", "eval", "samples"),
+        *("schema", "run", "run_argument", "notes", "config", "environment", "environments"),
+        *("model", "adapter", "corpus", "dataset", "train", "eval", "samples"),
     }
     assert {"target", "fingerprint", "lock_digest", "python", "findings", "observed"} <= set(
         report["environment"]
     )
+    assert "environment" not in report["eval"]
     assert report["corpus"]["papers"] == 12
     assert len(report["corpus"]["words"]) == len(report["corpus"]["extractors"]) == 12
     assert [item["file"] for item in report["corpus"]["rejected"]] == ["scan.pdf", "page.pdf"]
@@ -56,6 +57,37 @@ def test_assemble_has_the_schema(tmp_path: Path) -> None:
     assert "samples" not in report["eval"]
     assert len(report["samples"]) == 4
     json.dumps(report, allow_nan=False)
+
+
+def test_each_part_keeps_its_environment(tmp_path: Path) -> None:
+    files = few()
+    files["eval.json"]["environment"] = synthetic.environment(gpu="NVIDIA H100")
+    report = module.assemble(synthetic.write(tmp_path, files))
+    assert report["environment"] == report["environments"]["train"]
+    assert report["environment"] == files["train.json"]["environment"]
+    assert report["environments"]["eval"] == files["eval.json"]["environment"]
+
+
+def test_notes_are_optional_texts(tmp_path: Path) -> None:
+    run = synthetic.write(tmp_path, few())
+    assert module.assemble(run)["notes"] == []
+    synthetic.write(run, {"notes.json": ["one", "two"]})
+    assert module.assemble(run)["notes"] == ["one", "two"]
+    for wrong in ("text", [1], {"a": "b"}):
+        synthetic.write(run, {"notes.json": wrong})
+        with pytest.raises(DataError, match="is not a list of texts"):
+            module.assemble(run)
+
+
+def test_a_run_is_named_as_the_command_line_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = synthetic.write(tmp_path / "demo", few())
+    assert module.assemble(run)["run_argument"] == "path/to/demo"
+    monkeypatch.setenv("PAPERLORA_RUNS", str(tmp_path))
+    assert module.assemble(run)["run_argument"] == "demo"
+    monkeypatch.chdir(run)
+    assert module.assemble(module.Path())["run_argument"] == "demo"
 
 
 def test_papers_carry_their_split_but_not_their_text(tmp_path: Path) -> None:
@@ -125,7 +157,8 @@ def test_missing_adapter_is_refused_before_anything_is_written(tmp_path: Path) -
     [
         ("eval.json", '{"metric": {}}', "lacks base, tuned"),
         ("train.json", "[]", "lacks model"),
-        ("train.json", "3", "lacks model"),
+        ("train.json", '{"environment": {"target": "cuda"}}', "environment.fingerprint"),
+        ("train.json", "3", "lacks model, adapter, train, environment →"),
         ("documents.jsonl", '{"paper": "a"}\n', "lacks file"),
         ("config.toml", "x = ", "is not TOML"),
         ("parse.json", "{", "is not JSON"),

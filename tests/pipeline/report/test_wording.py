@@ -1,76 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import synthetic_run as synthetic
+import synthetic_training
 
 from paperlora.pipeline.report import wording
-
-
-def report(
-    base: tuple[float | None, float | None],
-    tuned: tuple[float | None, float | None],
-    controls: dict[str, Any] | None = None,
-    n: int = 200,
-) -> dict[str, Any]:
-    """Return a report whose test split has these (accuracy, perplexity)."""
-    return {
-        "eval": {
-            "base": {"test": synthetic.scores(n, *base)},
-            "tuned": {"test": synthetic.scores(n, *tuned)},
-            "controls": controls or {},
-        }
-    }
-
-
-@pytest.mark.parametrize(
-    ("base", "tuned", "tone", "said"),
-    [
-        ((0.1, 23.1), (0.5, 17.4), "good", "fell from 23.1 to 17.4"),
-        ((0.1, 23.1), (0.12, 17.4), "mixed", "intervals overlap"),
-        ((0.5, 23.1), (0.1, 17.4), "mixed", "it did get worse"),
-        ((0.5, 17.4), (0.1, 23.1), "bad", "rose from 17.4 to 23.1"),
-        ((0.1, 20.0), (0.1, 20.1), "mixed", "hardly changed"),
-        ((None, None), (None, None), "unknown", "could not be compared"),
-        ((0.1, None), (0.5, 17.4), "good", "perplexity could not be compared"),
-    ],
-)
-def test_verdict_says_what_the_numbers_say(
-    base: tuple[float | None, float | None],
-    tuned: tuple[float | None, float | None],
-    tone: str,
-    said: str,
-) -> None:
-    verdict = wording.verdict(report(base, tuned))
-    assert verdict.tone == tone
-    assert said in verdict.summary
-
-
-def test_a_control_as_good_as_the_model_takes_the_praise_back() -> None:
-    numbers = ((0.1, 23.1), (0.5, 17.4))
-    good = report(*numbers)
-    low = good["eval"]["tuned"]["test"]["accuracy_ci95"][0]
-    below = {"lead": {"accuracy": low - 0.01}}
-    assert wording.verdict(report(*numbers, below)).tone == "good"
-    for accuracy in (0.5, low + 0.01):  # as good as the model, or within its interval
-        beaten = wording.verdict(report(*numbers, {"lead": {"accuracy": accuracy}, "x": {}}))
-        assert beaten.tone == "mixed"
-        assert "Beware: the control “lead”" in beaten.summary
-        assert "no clear change in its answers" in beaten.headline
-
-
-def test_a_test_of_no_questions_shows_nothing() -> None:
-    empty = report((0.0, 10.0), (0.0, 9.0))
-    empty["eval"]["tuned"]["test"]["n"] = 0
-    assert "accuracy could not be compared" in wording.verdict(empty).summary
-
-
-def test_headline_joins_agreement_and_contrast() -> None:
-    agree = wording.verdict(report((0.1, 20.0), (0.5, 10.0))).headline
-    assert agree.endswith("unseen papers better and answers questions better.")
-    differ = wording.verdict(report((0.1, 20.0), (0.1, 10.0))).headline
-    assert ", but shows no clear change" in differ
 
 
 @pytest.mark.parametrize(
@@ -102,3 +36,56 @@ def test_numbers_are_written_for_people(written: str, text: str) -> None:
 def test_trained_share_counts_trained_parameters_in_the_whole() -> None:
     assert wording.trained_share({"trainable": 25, "parameters": 75}) == pytest.approx(0.25)
     assert wording.trained_share({"trainable": 0, "parameters": 0}) == 0
+
+
+def test_a_step_is_described_in_words() -> None:
+    train = synthetic_training.training(1, gpu=True)["train"]
+    rows = dict(wording.step(train))
+    assert rows["Activations"] == "each layer keeps its input and computes the rest again"
+    assert rows["Time to prepare the step"] == f"4.2{wording.GAP}s"
+    train["how"] = {"step": "stock"}
+    assert wording.step(train) == [("Step", "transformers and peft, one example after another")]
+    train["how"] = {"step": "another"}
+    assert wording.step(train) == [("Step", "another")]
+    assert not wording.step({})
+
+
+def test_findings_of_both_environments_are_told_once() -> None:
+    good, bad = synthetic.environment(), synthetic.environment(verified=False)
+    assert not wording.unverified({"train": good, "eval": good})
+    finding = "numpy: 2.1.0 installed, 2.0.2 locked"
+    both = wording.unverified({"eval": bad, "train": bad})  # as report.json sorts them
+    assert both == [f"training and evaluation: {finding}"]
+    assert wording.unverified({"train": good, "eval": bad}) == [f"evaluation: {finding}"]
+    unchecked = good | {"verified": False}
+    assert wording.unverified({"train": unchecked, "eval": good}) == [
+        "training: the check did not run"
+    ]
+
+
+def test_differences_of_two_environments() -> None:
+    one = synthetic.environment()
+    other = synthetic.environment(verified=False) | {"fingerprint": "0a", "packages": {"x": "1"}}
+    report = {"environments": {"train": one, "eval": one}, "model": {"device": "cpu"}, "eval": {}}
+    later = one | {"observed": one["observed"] | {"time": "later"}}
+    report["environments"]["eval"] = later
+    rows = wording.environment_rows(report)
+    assert ("observed.time", one["observed"]["time"], "later") in rows
+    assert not wording.differing(rows)
+    report["environments"]["eval"] = other
+    report["eval"]["device"] = "cuda:0"
+    differing = wording.differing(wording.environment_rows(report))
+    assert {name: (left, right) for name, left, right in differing} == {
+        "device": ("cpu", "cuda:0"),
+        "verified": (True, False),
+        "fingerprint": ("3f" * 32, "0a"),
+        "packages.peft": ("0.18.1", None),
+        "packages.torch": ("2.10.0", None),
+        "packages.transformers": ("5.8.1", None),
+        "packages.x": (None, "1"),
+    }
+
+
+def test_flatten_gives_dotted_keys() -> None:
+    rows = dict(wording.flatten({"a": {"b": [1, "é"], "c": {}}, "d": None, "e": "x"}))
+    assert rows == {"a.b": [1, "é"], "a.c": {}, "d": None, "e": "x"}

@@ -15,11 +15,9 @@ from paperlora.pipeline.train import accumulate
     ],
 )
 def test_a_step_that_cannot_be_had_is_refused(settings, said):
-    config = tiny_config(*settings)
-    loaded = load.load(store.obtain("tiny-gemma-3n"), config.model, torch.device("cpu"))
-    tuned = adapter.add_adapter(loaded, config.adapter, config.train)
     with pytest.raises(InputError, match=said):
-        accumulate.make(loaded, tuned, config, None)
+        accumulate.check(tiny_config(*settings), "cpu")
+    accumulate.check(tiny_config(), "cpu")
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,10 @@ def test_the_sizes_are_those_of_the_published_model():
 def test_a_configuration_is_read():
     config = tiny.configuration().to_dict()
     found = plan.shape({"text_config": config})
-    assert (found.layers, found.shared, found.width, found.streams) == (4, 2, 128, 2)
+    assert (found.num_hidden_layers, found.num_kv_shared_layers) == (4, 2)
+    assert (found.intermediate_size, found.altup_num_inputs) == (128, 2)
     assert plan.shape(config) == found
-    assert plan.shape(config, number=4).number == 4
+    assert plan.shape(config, itemsize=4).itemsize == 4
 
 
 def test_a_large_gpu_keeps_and_a_small_one_recomputes_or_offloads():
@@ -35,13 +36,13 @@ def test_a_large_gpu_keeps_and_a_small_one_recomputes_or_offloads():
     assert plan.choose(E4B, 4096, 6 * GIB, rank=8).activations == "offload"
 
 
-def test_a_wish_is_followed_where_it_fits():
+def test_a_chosen_way_is_followed_where_it_fits():
     assert plan.choose(E4B, 1024, CARD, wanted="offload", rank=8).activations == "offload"
     with pytest.raises(InputError, match="keep"):
         plan.choose(E4B, 1024, CARD, wanted="keep", rank=8)
 
 
-def test_what_does_not_fit_is_refused_with_what_would():
+def test_a_plan_that_does_not_fit_is_refused_with_one_that_does():
     with pytest.raises(InputError) as caught:
         plan.choose(E4B, 32_768, CARD, rank=8)
     length = int(str(caught.value).split("model.max_length=")[1].split(",")[0])
@@ -52,7 +53,7 @@ def test_what_does_not_fit_is_refused_with_what_would():
         plan.choose(E4B, 64, GIB, rank=8)
 
 
-def test_every_saving_has_its_price_in_the_plan():
+def test_each_saving_lowers_the_peak():
     least, middle, most = (
         plan.peak(E4B, 1024, kind, rank=8) for kind in ("offload", "recompute", "keep")
     )
@@ -63,14 +64,14 @@ def test_every_saving_has_its_price_in_the_plan():
     ) - middle == plan.table_bytes(E4B)
 
 
-def test_the_table_for_people_has_each_length_and_way():
+def test_the_table_of_doctor_has_each_length_and_way():
     found = plan.fits()
     assert len(found) == len(plan.LENGTHS) * len(plan.ACTIVATIONS)
     assert all(3 * GIB < one.gpu_bytes < 40 * GIB for one in found)
 
 
-def test_it_is_within_a_tenth_of_what_was_measured():
-    """The measurement is tests/bench/gemma3n.py's, on the machine that its file names."""
+def test_the_plan_is_within_a_tenth_of_the_measurement():
+    """tests/bench/gemma3n.py measured the peaks, on the GPU that its file names."""
     rows = json.loads((Path(__file__).parents[2] / "bench" / "measured.json").read_text())["peaks"]
     assert len(rows) >= 6
     for row in rows:
@@ -78,5 +79,5 @@ def test_it_is_within_a_tenth_of_what_was_measured():
             E4B, row["tokens"], row["activations"], rank=8, chunk=row["chunk"],
             table_on_host=row["table"] == "host",
         )  # fmt: skip
-        without = found - 2 * plan.trainable(E4B, 8)  # the bench takes no optimiser's step
+        without = found - 2 * plan.trainable(E4B, 8)  # the bench has no optimiser
         assert without / GIB == pytest.approx(row["allocated"], rel=0.1)

@@ -1,5 +1,6 @@
-"""What an install needs: standard library only, since it runs before anything is installed.
+"""All that an install needs. Standard library only, since it runs before any package is installed.
 
-``target`` and ``runtime`` read ``env/``, ``lock`` reads ``lockfiles/``; ``install`` answers
-``env/install.sh``; ``verify`` and ``intact`` hold an environment against its lock.
+In: ``env/`` (``target``, ``runtime``) and ``lockfiles/`` (``lock``). Out: findings about the
+interpreter that runs it. ``install`` has the steps of ``env/install.sh``; ``verify`` and ``intact``
+compare an environment with its lock; ``removals`` and ``slim`` are for images.
 """

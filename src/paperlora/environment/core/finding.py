@@ -1,4 +1,4 @@
-"""A finding: what one check saw that should not be, and what to do about it."""
+"""A finding: a problem that a check found, and how to fix it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Finding:
-    """``subject`` is a package, file or part of the machine; ``problem`` has the value seen."""
+    """``subject`` is a package, a file or a part of the machine; ``problem`` has the value seen."""
 
     subject: str
     problem: str

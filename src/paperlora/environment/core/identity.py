@@ -1,7 +1,7 @@
-"""Identity: what makes two environments the same one, and the fingerprint over it.
+"""Identify an environment by its content, and compute the fingerprint of that.
 
-It covers the target, Python, the platform, and each package with its version and locked files, so
-two machines that hold the same environment agree on it. GPU, driver, host and time are no part.
+The content is the target, Python, the platform, and each package with its version and locked files,
+so it is the same on two machines with the same environment. GPU, driver, host and time do not count.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def machine() -> str:
-    """Return the platform as locks name it, such as ``linux-x86_64``."""
+    """Return the platform in the form that locks use, such as ``linux-x86_64``."""
     return f"{platform.system().lower()}-{platform.machine().lower()}"
 
 
 def of(target: str, *, root: Path = ROOT) -> dict[str, Any]:
-    """Return what the fingerprint covers; a package outside the lock has the hash ``""``."""
+    """Return the content that the fingerprint covers; a package outside the lock has the hash ``""``."""
     lock = locks.load(target, root=root)
     python = platform.python_version()
     pins = lock.packages(python.rpartition(".")[0])
@@ -36,5 +36,5 @@ def of(target: str, *, root: Path = ROOT) -> dict[str, Any]:
 
 
 def fingerprint(who: dict[str, Any]) -> str:
-    """Return the SHA-256 of an identity, in hex."""
+    """Return the SHA-256 of what ``of`` returns, in hex."""
     return sha256_json(who)

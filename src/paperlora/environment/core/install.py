@@ -1,7 +1,7 @@
-"""The questions that ``env/install.sh`` asks, answered by the interpreter of the new environment.
+"""The steps of ``env/install.sh`` that need the interpreter of the new environment.
 
-``python -m paperlora.environment.core.install QUESTION …``: standard library only, since the first
-questions come before anything is installed.
+``python -m paperlora.environment.core.install STEP …``, with the standard library only, since the
+first steps run before anything is installed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paperlora.environment.core import installed, removals, verify
+from paperlora.environment.core import installed, removals, slim, verify
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
 from paperlora.environment.core.terminal import human
@@ -28,38 +28,37 @@ if TYPE_CHECKING:
 
     from paperlora.environment.core.lock import Lock
 
-REPAIRABLE, LOCK_AT_FAULT = 1, 3
+REPAIRABLE, LOCK_IS_WRONG = 1, 3
 
 
 def sizes(lock: Lock, held: dict[str, str], through: str | None = None) -> tuple[int, int]:
-    """Return bytes to download and bytes on disk for what ``held`` (name → version) lacks.
+    """Return bytes to download and bytes on disk for the packages missing from ``held``.
 
-    Both are estimates: of each package the largest permitted wheel counts; the disk space of all
-    packages was measured and is shared out by download.
+    ``held`` is name → version. Both sizes are estimates: each package counts with its largest
+    permitted wheel, and takes a share of the measured disk space in proportion to its download.
     """
     wanted = lock.stages[: lock.stages.index(through) + 1] if through else lock.stages
     total = download = 0
-    for part in lock.slices:
-        for package in part.packages:
-            size = max(wheel.size for wheel in package.wheels)
-            total += size
-            if part.stage in wanted and held.get(package.name) != package.version:
-                download += size
+    for stage, package in lock.pins:
+        size = max(wheel.size for wheel in package.wheels)
+        total += size
+        if stage in wanted and held.get(package.name) != package.version:
+            download += size
     return download, lock.installed_bytes * download // total
 
 
 def plan(target: str, through: str, space: str, cache: str) -> int:
-    """Say what is about to be downloaded and stored.
+    """Print how much will be downloaded and stored.
 
-    Raises ``InputError`` when a disk is too full, unless ``space`` is ``trust``.
+    Raises ``InputError`` when a disk has too little space, unless ``space`` is ``trust``.
     """
     held = {one.name: one.version for one in installed.distributions()}
     download, disk = sizes(locks.load(target), held, through or None)
     if download == 0:
         return 0
     _say(
-        f"installing {target} into {sys.prefix}: {human(download)} to download (less what uv's "
-        f"cache has), {human(disk)} on disk"
+        f"installing {target} into {sys.prefix}: {human(download)} to download (less if uv's "
+        f"cache has some of it), {human(disk)} on disk"
     )
     for folder in (Path(sys.prefix), Path(cache)):
         place = next(parent for parent in (folder, *folder.parents) if parent.exists())
@@ -67,7 +66,7 @@ def plan(target: str, through: str, space: str, cache: str) -> int:
         if space != "trust" and free < disk:
             raise InputError(
                 f"{place} has {human(free)} free, and {human(disk)} are needed",
-                remedy="make room, choose another disk with --prefix and UV_CACHE_DIR, or pass "
+                remedy="free some space, choose another disk with --prefix and UV_CACHE_DIR, or pass "
                 "--no-space-check if uv's cache already has the packages",
             )
     return 0
@@ -76,7 +75,7 @@ def plan(target: str, through: str, space: str, cache: str) -> int:
 def runtime(target: str) -> int:
     """Return 0 when this interpreter is the Colab runtime that ``target`` is locked for.
 
-    Raises ``EnvironmentNotVerifiedError`` when it is not, with the target for the one that it is.
+    Raises ``EnvironmentNotVerifiedError`` when it is another one, with the target for that one.
     """
     held = {one.name: one.version.partition("+")[0] for one in installed.distributions()}
     wanted = targets.load(target).runtime
@@ -94,10 +93,10 @@ def runtime(target: str) -> int:
             )
     shown = [f"{n} {version} (found {held.get(n, 'none')})" for n, version in moved.items()]
     raise EnvironmentNotVerifiedError(
-        f"this is not Colab's runtime {wanted.name}: it lacks {len(moved)} packages as that has "
-        f"them, such as {', '.join(shown[:3])}",
-        remedy=f"pick {wanted.name} (Runtime, Change runtime type, Runtime version); on a machine "
-        "of your own use --target cuda",
+        f"this is not Colab's runtime {wanted.name}: packages that differ from it: {len(moved)}, "
+        f"such as {', '.join(shown[:3])}",
+        remedy=f"pick {wanted.name} (Runtime, Change runtime type, Runtime version); on your own "
+        "machine use --target cuda",
     )
 
 
@@ -106,14 +105,14 @@ def _moved(provided: dict[str, str], held: dict[str, str]) -> dict[str, str]:
 
 
 def heal(target: str) -> int:
-    """Forget packages that are not whole, so that the next install puts them back; 1 if any.
+    """Delete the metadata of damaged packages, so that the next install restores them.
 
-    Of a Colab runtime only what the target installs: the rest could not be put back.
-
-    An installer that was killed leaves files out, and later takes the package for installed.
+    Returns 1 when there were any, else 0. An installer that was killed leaves files out, and later
+    takes the package for installed. In a Colab runtime only the packages of the target count: the
+    others could not be restored.
     """
     found = 0
-    ours = {one.name for part in locks.load(target).slices for one in part.packages}
+    ours = {one.name for _, one in locks.load(target).pins}
     colab = targets.load(target).colab
     slimmed = removals.declared(Path(sys.prefix)).removed
     for one in installed.distributions():
@@ -123,7 +122,7 @@ def heal(target: str) -> int:
         if lost:
             _say(f"{one.name} {one.version} lacks {lost[0]}: installing it again")
         elif not one.folder.name.endswith(f"-{one.version}.dist-info"):
-            _say(f"{one.folder.name} says that it is version {one.version}: installing it again")
+            _say(f"{one.folder.name} has metadata of version {one.version}: installing it again")
         else:
             continue
         shutil.rmtree(one.folder)
@@ -145,16 +144,34 @@ def probe(stage: str) -> int:
 
 
 def check(target: str, through: str) -> int:
-    """Return 0 when verified, 1 when installing can repair it, 3 when the lock is at fault."""
+    """Return 0 when verified, 1 when installing can repair it, 3 when the lock itself is wrong."""
     wrong = verify.stale(target)
     found = wrong or verify.findings(target, through=through or None)
     for one in found:
         _say(str(one))
-    return LOCK_AT_FAULT if wrong else REPAIRABLE if found else 0
+    return LOCK_IS_WRONG if wrong else REPAIRABLE if found else 0
+
+
+def prove(target: str) -> int:
+    """Compare this interpreter with its lock, file by file, and print one line.
+
+    Raises ``EnvironmentNotVerifiedError`` when anything differs.
+    """
+    verify.run(target, files=True)
+    return 0
+
+
+def remove_declared() -> int:
+    """Remove the files that ``docker/removals.toml`` declares from the installed packages."""
+    prefix = Path(sys.prefix)
+    count, size = slim.slim(prefix, installed.site_folders())
+    (prefix / ".lock").unlink(missing_ok=True)  # uv's: every user could write to it
+    _say(f"removed {count} declared files, {human(size)}")
+    return 0
 
 
 def surplus(target: str) -> int:
-    """Print the installed packages that the lock does not have, one a line."""
+    """Print the installed packages that the lock does not have, one on each line."""
     for name in verify.surplus(target):
         print(name)
     return 0
@@ -165,18 +182,20 @@ def _say(line: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Answer one question and return its exit code."""
-    question, *rest = arguments
-    questions: dict[str, Callable[..., int]] = {
+    """Run one step and return its exit code."""
+    name, *rest = arguments
+    steps: dict[str, Callable[..., int]] = {
         "plan": plan,
         "runtime": runtime,
         "heal": heal,
         "probe": probe,
+        "slim": remove_declared,
         "verify": check,
+        "prove": prove,
         "surplus": surplus,
     }
     try:
-        return questions[question](*rest)
+        return steps[name](*rest)
     except PaperloraError as error:
         _say(str(error))
         return error.code

@@ -1,6 +1,6 @@
-"""What an interpreter holds, read from ``*.dist-info`` and ``*.egg-info`` without importing it.
+"""List the installed packages of an interpreter, from ``*.dist-info`` and ``*.egg-info``.
 
-Equal to ``importlib.metadata`` for names and versions, at a fraction of its time.
+Names and versions are those of ``importlib.metadata``; reading them takes a fraction of its time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _FIELDS = re.compile(rb"^(Name|Version):[ \t]*(\S+)", re.MULTILINE)
-# Name and version stand in the first lines of METADATA; long descriptions need not be read.
+# Name and version are in the first lines of METADATA; the long description is not needed.
 _HEAD_BYTES = 2048
 
 
@@ -30,7 +30,7 @@ class Distribution:
 
 
 def normalised(name: str) -> str:
-    """Return a package name as locks write it (PyPA's name normalisation)."""
+    """Return a package name in the form that locks use (PyPA's name normalisation)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -41,9 +41,9 @@ def site_folders() -> list[Path]:
 
 
 def distributions(folders: Iterable[Path] | None = None) -> list[Distribution]:
-    """Return everything installed in ``folders`` (this interpreter's own by default), by name.
+    """Return all packages in ``folders`` (by default this interpreter's own), sorted by name.
 
-    A folder whose METADATA is missing or says nothing is listed with the version ``""``.
+    The version is ``""`` where METADATA is missing or has none.
     """
     found = [
         _distribution(entry)
@@ -69,9 +69,9 @@ def _distribution(folder: Path) -> Distribution:
 
 
 def missing_files(distribution: Distribution) -> list[str]:
-    """Return the files of its RECORD that are not there; ``RECORD`` itself when it is missing."""
+    """Return the files of its RECORD that are missing, or ``RECORD`` if that is missing itself."""
     if distribution.folder.suffix == ".egg-info":
-        return []  # these have none
+        return []  # the old format has no RECORD
     try:
         with (distribution.folder / "RECORD").open(encoding="utf-8", newline="") as file:
             names = [row[0] for row in csv.reader(file) if row]

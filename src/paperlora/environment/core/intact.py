@@ -1,8 +1,8 @@
-"""Intact: compares every installed file with the RECORD that its wheel brought.
+"""Compare every installed file with the RECORD of its wheel.
 
-RECORD (PyPA's "Recording installed projects") lists each file of a distribution with its hash and
-size. It vouches for the files, not for itself: whoever changes a file and its line alike is not
-caught. What an image build removed is no fault when it is declared; see ``removals``.
+RECORD (PyPA's "Recording installed projects") lists each file of a package with its hash and size.
+RECORD itself has no hash, so a change of both a file and its line is not found. A file that an image
+build removed may be missing if that is declared; see ``removals``.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from paperlora.environment.core.installed import Distribution
 
 _HASHES = ("sha256", "sha384", "sha512")
-# An installer that hard-links from its cache shares the changed bytes with it.
+# uv hard-links files from its cache, so a change in place is in the cache too.
 _CHANGED = "`{python} -m uv cache clean {name}` (uv's cache may share the change), then {again}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One line of a RECORD: ``path`` as it stands there, ``place`` the file on this machine."""
+    """One line of a RECORD: ``path`` as written there, ``place`` the file on this machine."""
 
     owner: str
     path: str
@@ -45,9 +45,9 @@ class Claim:
 
 
 def claims(distribution: Distribution) -> list[Claim]:
-    """Return what the RECORD of a distribution lists.
+    """Return the lines of a package's RECORD.
 
-    Raises ``OSError`` when it cannot be read and ``ValueError`` when a line is none.
+    Raises ``OSError`` when it cannot be read and ``ValueError`` when a line is malformed.
     """
     site = str(distribution.folder.parent)
     listed = []
@@ -71,11 +71,11 @@ def findings(
     only: Collection[str] | None = None,
     root: Path = ROOT,
 ) -> list[Finding]:
-    """Return what is wrong with the files below ``sites`` (this interpreter's own by default).
+    """Return the problems of the files below ``sites`` (by default this interpreter's own).
 
-    Nothing may be missing, changed, a link, claimed twice, claimed outside ``prefix``, or claimed
-    by nobody; modules that Python compiled beside their source are let be. With ``only`` it is the
-    files of these packages, and what else lies there is not looked at.
+    A file must not be missing, changed, a link, outside ``prefix``, or listed by two packages or by
+    none; modules that Python compiled beside their source are allowed. With ``only``, only the
+    files of these packages are examined.
     """
     prefix = prefix or Path(sys.prefix)
     sites = installed.site_folders() if sites is None else sites
@@ -111,18 +111,18 @@ def findings(
 
 
 def _problem(claim: Claim, prefix: str, removed: frozenset[str]) -> str:
-    """Return what is wrong with one file; nothing when it is as its wheel brought it."""
+    """Return what is wrong with one file, ``""`` if nothing."""
     if not claim.place.startswith(prefix + os.sep):
-        return f"RECORD claims a file outside {prefix}"
+        return f"RECORD lists a file outside {prefix}"
     try:
         about = os.lstat(claim.place)
     except OSError:
         return "" if claim.path in removed else "the file is missing"
     if not stat.S_ISREG(about.st_mode):
-        kind = "a symbolic link" if stat.S_ISLNK(about.st_mode) else "no regular file"
+        kind = "a symbolic link" if stat.S_ISLNK(about.st_mode) else "not a regular file"
         return f"{kind}, where the wheel has a file"
     if not claim.hashed:
-        # RECORD cannot hold its own hash; a compiled module is made after the wheel.
+        # RECORD cannot hold its own hash; modules are compiled after the wheel was made.
         bare = claim.path.endswith((".dist-info/RECORD", ".pyc"))
         return "" if bare else "RECORD has no hash for it"
     return _changed(claim, about.st_size)
@@ -133,7 +133,7 @@ def _changed(claim: Claim, size: int) -> str:
     if name not in _HASHES:
         return f"RECORD has a {name} hash, not one of {', '.join(_HASHES)}"
     if claim.size and claim.size != str(size):
-        return f"the file was changed: {size} bytes, RECORD says {claim.size}"
+        return f"the file was changed: {size} bytes, RECORD has {claim.size}"
     try:
         with open(claim.place, "rb") as file:  # noqa: PTH123 - 20,000 files: a Path costs more
             seen = hashlib.file_digest(file, name).digest()
@@ -144,14 +144,14 @@ def _changed(claim: Claim, size: int) -> str:
 
 
 def _twice(listed: Iterable[Claim], again: str) -> Iterator[Finding]:
-    """Yield each file that two packages claim; sharing an empty one (NVIDIA's) harms nobody."""
+    """Yield each file that two packages list; an empty one (NVIDIA's packages share some) is harmless."""
     owners: dict[str, list[str]] = {}
     for claim in listed:
         if claim.size != "0":
             owners.setdefault(claim.place, []).append(claim.owner)
     for place, names in owners.items():
         if len(names) > 1:
-            problem = f"claimed more than once: by {' and '.join(names)}"
+            problem = f"listed by more than one package: {' and '.join(names)}"
             yield Finding(subject=place, problem=problem, remedy=again)
 
 
@@ -162,17 +162,17 @@ def _unclaimed(sites: Iterable[Path], claimed: set[str], again: str) -> Iterator
         try:
             entries = list(os.scandir(waiting.pop()))
         except OSError:
-            continue  # a folder of sys.path that is not there holds nothing
+            continue  # sys.path may name a folder that does not exist
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(entry.path)
             elif entry.path not in claimed and not _compiled(entry.path):
                 kind = "a symbolic link" if entry.is_symlink() else "a file"
-                problem = f"{kind} that no package claims"
+                problem = f"{kind} that no package lists"
                 yield Finding(subject=entry.path, problem=problem, remedy=again)
 
 
 def _compiled(path: str) -> bool:
-    """Say whether Python (or pytest, under a tag of its own) made this from a module that is there."""
+    """Return whether Python (or pytest, with a tag of its own) compiled this from an existing module."""
     module = re.fullmatch(r"(.+)/__pycache__/([^/.]+)\.[^/]+\.pyc", path)
     return module is not None and Path(module[1], module[2] + ".py").is_file()

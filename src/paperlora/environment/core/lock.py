@@ -1,13 +1,18 @@
-"""Locks: what ``nox -s lock`` writes into ``lockfiles/`` and everything else reads."""
+"""Read and write locks, and compare the slices on disk with them.
+
+``lockfiles/<target>/lock.json`` is the one home of a pin. A slice is rendered from it for the
+installers (uv, pip), so a slice that differs from its rendering by one byte was changed.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from paperlora.environment.core.finding import Finding
 from paperlora.errors import EnvironmentNotVerifiedError, InputError
 from paperlora.files import ROOT, sha256_file, sha256_json, write_text
 
@@ -43,11 +48,10 @@ class Package:
 
 @dataclass(frozen=True, kw_only=True)
 class Slice:
-    """The part of a lock that one stage installs; ``sha256`` is that of its file."""
+    """The part of a lock that one stage installs, and the name of the file rendered from it."""
 
     stage: str
     file: str
-    sha256: str
     packages: tuple[Package, ...]
 
 
@@ -55,8 +59,8 @@ class Slice:
 class Lock:
     """The hashed pins of one target.
 
-    ``provided`` is name → version of what the target needs and its Colab runtime has: of a target
-    that is installed into the runtime no slice holds it, and of every other it is empty.
+    ``provided`` is name → version of the packages that the target needs and that its Colab runtime
+    brings; it is empty for other targets. ``digest`` is the SHA-256 of ``lock.json``.
     """
 
     target: str
@@ -64,7 +68,6 @@ class Lock:
     uv: str
     cutoff: str
     runtime: str
-    runtime_commit: str
     python: tuple[str, ...]
     platform: str
     installed_bytes: int
@@ -77,35 +80,62 @@ class Lock:
         """The names of the stages, in order."""
         return [part.stage for part in self.slices]
 
+    @property
+    def pins(self) -> list[tuple[str, Package]]:
+        """All pins with the names of their stages, in order."""
+        return [(part.stage, package) for part in self.slices for package in part.packages]
+
     def packages(
         self, python: str, *, through: str | None = None
     ) -> dict[str, tuple[str, Package]]:
         """Return name → (stage, pin) for Python ``3.x``, up to and including stage ``through``."""
-        end = len(self.slices) if through is None else self.stages.index(through) + 1
+        wanted = self.stages[: self.stages.index(through) + 1] if through else self.stages
         return {
-            package.name: (part.stage, package)
-            for part in self.slices[:end]
-            for package in part.packages
-            if python in package.python
+            package.name: (stage, package)
+            for stage, package in self.pins
+            if stage in wanted and python in package.python
         }
 
 
-def slice_text(
-    target: str, stage: str, packages: tuple[Package, ...], python: tuple[str, ...]
-) -> str:
+def slice_text(lock: Lock, part: Slice) -> str:
     """Return a slice as hashed requirements; a pin for some Pythons only carries a marker."""
-    lines = [f"# {GENERATED}", f"# Stage {stage} of target {target}; env/install.sh installs it."]
-    for package in packages:
+    lines = [
+        f"# {GENERATED}",
+        f"# Stage {part.stage} of target {lock.target}; env/install.sh installs it.",
+    ]
+    for package in part.packages:
         marker = " or ".join(f"python_version == '{version}'" for version in package.python)
-        condition = "" if package.python == python else f" ; {marker}"
+        condition = "" if package.python == lock.python else f" ; {marker}"
         hashes = "".join(f" \\\n    --hash=sha256:{w.sha256}" for w in package.wheels)
         lines.append(f"{package.name}=={package.version}{condition}{hashes}")
     return "\n".join(lines) + "\n"
 
 
-def text_digest(text: str) -> str:
-    """Return the SHA-256 of a file that holds ``text``."""
-    return hashlib.sha256(text.encode()).hexdigest()
+def changed_slices(lock: Lock, *, root: Path = ROOT) -> list[Finding]:
+    """Return the slices on disk that are not what ``lock`` renders, byte for byte."""
+    folder = root / "lockfiles" / lock.target
+    problems = {path.name: "belongs to no stage" for path in folder.glob("*.txt")}
+    for part in lock.slices:
+        problems.pop(part.file, None)
+        try:
+            seen = (folder / part.file).read_bytes().split(b"\n")
+        except OSError:
+            problems[part.file] = "is missing"
+            continue
+        pairs = zip_longest(seen, slice_text(lock, part).encode().split(b"\n"))
+        if line := next((n for n, (one, two) in enumerate(pairs, 1) if one != two), 0):
+            problems[part.file] = f"was changed: line {line}"
+    remedy = "restore the folder with git, or run nox -s lock"
+    return [
+        Finding(subject=f"lockfiles/{lock.target}/{name}", problem=problem, remedy=remedy)
+        for name, problem in sorted(problems.items())
+    ]
+
+
+def texts(lock: Lock) -> dict[str, str]:
+    """Return file name → text of all files of a lock."""
+    slices = {part.file: slice_text(lock, part) for part in lock.slices}
+    return {**slices, "lock.json": lock_text(lock)}
 
 
 def lock_text(lock: Lock) -> str:
@@ -142,6 +172,8 @@ def load(target: str, *, root: Path = ROOT) -> Lock:
     try:
         row = json.loads(path.read_text(encoding="utf-8"))
         del row["generated"]
+        if row["target"] != target:
+            raise ValueError(f"it is the lock of {row['target']}")  # noqa: TRY301 - one message
         row["slices"] = tuple(_slice(part) for part in row["slices"])
         row["python"] = tuple(row["python"])
         return Lock(**row, digest=sha256_file(path))

@@ -1,9 +1,9 @@
-"""Removals: what an image build took out of installed packages, and may.
+"""The files that an image build removed from installed packages, and those that it may remove.
 
-People declare in ``docker/removals.toml`` what may go and why: tables ``[[removal]]`` with a
-``pattern`` (``fnmatch``, over paths as RECORD has them, relative to site-packages; ``*`` crosses
-folders) and a ``why``. The build lists what it really removed in ``<prefix>/.removed.json``, an
-array of RECORD paths. Only what stands in both is missing by design.
+People declare in ``docker/removals.toml`` what may be removed and why: tables ``[[removal]]`` with
+a ``pattern`` (``fnmatch`` over RECORD paths, relative to site-packages; ``*`` matches ``/`` too) and
+a ``why``. The build lists what it removed in ``<prefix>/.removed.json``, an array of RECORD paths.
+Only a file that is in both may be missing.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _REMEDY = "correct docker/removals.toml and build the image again"
 
 @dataclass(frozen=True, kw_only=True)
 class Declared:
-    """RECORD paths that may be missing, and what is wrong with the list of them."""
+    """The RECORD paths that may be missing, and the problems of the list."""
 
     removed: frozenset[str]
     findings: tuple[Finding, ...]
 
 
 def patterns(*, root: Path = ROOT) -> list[str]:
-    """Return the declared patterns; none where nothing is declared.
+    """Return the declared patterns.
 
     Raises ``ValueError`` or ``KeyError`` when the declaration is damaged.
     """
@@ -45,21 +45,21 @@ def patterns(*, root: Path = ROOT) -> list[str]:
 
 
 def declared(prefix: Path, *, root: Path = ROOT) -> Declared:
-    """Return what the build of ``prefix`` removed and was allowed to."""
+    """Return which files the build of ``prefix`` was allowed to remove and did remove."""
     if not (prefix / LIST).exists():
         return Declared(removed=frozenset(), findings=())
     reading = LIST
     try:
         listed = json.loads((prefix / LIST).read_text(encoding="utf-8"))
         if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-            raise TypeError("not an array of paths")  # noqa: TRY301 - told with the others
+            raise TypeError("not an array of paths")  # noqa: TRY301 - one message for all
         reading = DECLARATION
         allowed = patterns(root=root)
     except (OSError, ValueError, TypeError, KeyError) as error:
         wrong = Finding(subject=reading, problem=f"cannot be read ({error})", remedy=_REMEDY)
         return Declared(removed=frozenset(), findings=(wrong,))
     good = {one for one in listed if any(fnmatch.fnmatchcase(one, pattern) for pattern in allowed)}
-    problem = f"was removed, and {DECLARATION} does not declare that"
+    problem = f"was removed, but {DECLARATION} does not declare that"
     return Declared(
         removed=frozenset(good),
         findings=tuple(

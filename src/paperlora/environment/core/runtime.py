@@ -1,4 +1,4 @@
-"""Colab runtimes: the facts about one, read from ``env/colab/`` or made from its package freeze."""
+"""Read the facts about a Colab runtime from ``env/colab/``, or make them from its package freeze."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FILE_VERSION = re.compile(r"/[A-Za-z0-9_.]+-(\d[^-/]*?)(-[^/]*)?(\.whl|\.tar\.g
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """A Colab release: its Python and every package that it has, ``""`` for a version not stated."""
+    """A Colab release: its Python, and name → version of its packages (``""``: version not stated)."""
 
     name: str
     commit: str
@@ -30,9 +30,10 @@ class Runtime:
 
 
 def parse_freeze(text: str) -> dict[str, str]:
-    """Return name → version of a ``pip freeze``; a direct reference has its file's version.
+    """Return name → version of the output of ``pip freeze``.
 
-    Raises ``InputError`` for a line that is neither.
+    A direct reference gets the version in its file's name. Raises ``InputError`` for a line that is
+    neither a pin nor a direct reference.
     """
     found = {}
     for line in filter(None, text.splitlines()):
@@ -47,13 +48,14 @@ def parse_freeze(text: str) -> dict[str, str]:
             found[normalised(direct[1])] = file[1] if file else ""
         else:
             raise InputError(
-                f"{line!r} is no line of a package freeze", remedy="pass the output of pip freeze"
+                f"{line!r} is not a line of a package freeze",
+                remedy="pass the output of pip freeze",
             )
     return dict(sorted(found.items()))
 
 
 def facts(runtime: Runtime) -> str:
-    """Return the file of ``env/colab/`` that states ``runtime``."""
+    """Return the text of the file in ``env/colab/`` for ``runtime``."""
     lines = [
         f"# {GENERATED}",
         f"# Facts about Colab's runtime {runtime.name} (GPU): what it has preinstalled.",
@@ -68,14 +70,14 @@ def facts(runtime: Runtime) -> str:
 
 
 def names(*, root: Path = ROOT) -> list[str]:
-    """Return the names of the runtimes whose facts are recorded."""
+    """Return the names of the recorded runtimes."""
     return sorted(path.stem for path in (root / "env/colab").glob("*.toml"))
 
 
 def load(name: str, *, root: Path = ROOT) -> Runtime:
-    """Return the facts recorded about one Colab runtime.
+    """Return the recorded facts about one Colab runtime.
 
-    Raises ``InputError`` when there are none.
+    Raises ``InputError`` when its file is missing or damaged.
     """
     path = root / f"env/colab/{name}.toml"
     try:
@@ -87,5 +89,6 @@ def load(name: str, *, root: Path = ROOT) -> Runtime:
         raise InputError(f"{path} is missing", remedy="restore it from the repository") from None
     except (tomllib.TOMLDecodeError, KeyError) as error:
         raise InputError(
-            f"{path} states no runtime: {type(error).__name__} {error}", remedy="restore it"
+            f"{path} is damaged: {type(error).__name__} {error}",
+            remedy="restore it from the repository",
         ) from None

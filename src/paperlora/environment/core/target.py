@@ -1,4 +1,4 @@
-"""Targets, stages and runtimes, read from the TOML files that people write in ``env/``."""
+"""Read targets, stages and tool lists from the TOML files that people write in ``env/``."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement:
-    """One package that a stage asks for.
+    """One package that a stage requires.
 
-    ``version`` (``==5.8.1``) is what a resolution takes unless the runtime has one that ``accepts``
-    admits; either may be empty.
+    A resolution takes ``version`` (``==5.8.1``), unless the runtime has a version that ``accepts``
+    allows. Either may be empty.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Requirement:
     why: str
 
     def __str__(self) -> str:
-        """Return the requirement as a resolver reads it when the runtime does not serve."""
+        """Return the requirement in a resolver's form, for use when the runtime's version does not fit."""
         return self.name + self.version
 
 
@@ -55,7 +55,7 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Toolset:
-    """Tools installed apart from every target, locked into ``lockfiles/<name>.txt``."""
+    """Tools that are not part of a target, locked into ``lockfiles/<name>.txt``."""
 
     name: str
     python: str
@@ -66,9 +66,9 @@ class Toolset:
 class Target:
     """What one environment is built for, with everything that decides its lock.
 
-    ``colab``: it is installed into the runtime itself, so its slices hold only what the runtime
-    lacks or has in another version. ``protected`` are patterns of packages that no slice of such a
-    target may hold; ``neighbours`` are packages of a runtime that use what a target changes.
+    A target with ``colab`` is installed into the runtime itself, so its slices hold only what the
+    runtime lacks or has in another version. ``protected`` are patterns of packages that such a slice
+    must not hold; ``neighbours`` are packages of a runtime that use a package that a target changes.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Target:
 
     @property
     def input_digest(self) -> str:
-        """SHA-256 over what decides the resolution: reasons, comments and probes do not."""
+        """SHA-256 over everything that decides the resolution; reasons, comments and probes do not."""
         return sha256_json(
             {
                 "colab": self.colab,
@@ -101,7 +101,7 @@ class Target:
         )
 
     def protects(self, name: str) -> bool:
-        """Say whether the runtime's own ``name`` must stay as it is."""
+        """Return whether the runtime's own version of ``name`` must stay."""
         return self.colab and any(fnmatch(name, pattern) for pattern in self.protected)
 
 
@@ -111,7 +111,7 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{path} is missing", remedy="restore it from the repository") from None
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not TOML: {error}", remedy="correct that line") from None
+        raise InputError(f"{path} is not TOML: {error}", remedy="fix that line") from None
 
 
 def names(*, root: Path = ROOT) -> list[str]:
@@ -120,7 +120,7 @@ def names(*, root: Path = ROOT) -> list[str]:
 
 
 def stages(*, root: Path = ROOT) -> tuple[Stage, ...]:
-    """Return the install stages in their order; a tool among their packages has the tool's pin."""
+    """Return the install stages in order; a package that is also a tool has the tool's version."""
     tables = _read(root / "env/targets.toml")["tools"]
     pins = dict(re.findall(r"([\w-]+)(==[^\s;]+)", "\n".join(tables["tools"]["packages"])))
     return tuple(
@@ -155,7 +155,7 @@ def toolsets(*, root: Path = ROOT) -> tuple[Toolset, ...]:
 def load(name: str, *, root: Path = ROOT) -> Target:
     """Return the target called ``name``.
 
-    Raises ``InputError`` when there is none.
+    Raises ``InputError`` when it does not exist.
     """
     document = _read(root / "env/targets.toml")
     if name not in document["target"]:

@@ -1,4 +1,4 @@
-"""Terminal: colour and columns for people; programs get ``--json``."""
+"""Format text for a terminal: colours, aligned columns, sizes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _CODES = {"green": 32, "yellow": 33, "red": 31, "grey": 90}
 
 
 def paint(text: str, colour: str) -> str:
-    """Return ``text`` in a colour where stdout is a terminal that wants any (``NO_COLOR``)."""
+    """Return ``text`` in a colour, if stdout is a terminal and ``NO_COLOR`` is not set."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or colour not in _CODES:
         return text
     return f"\x1b[{_CODES[colour]}m{text}\x1b[0m"
 
 
 def columns(rows: Sequence[Sequence[str]], colours: Sequence[str]) -> list[str]:
-    """Return the rows as lines with aligned columns, each line in its colour (``""``: none)."""
+    """Return the rows as lines with aligned columns, each line in its colour (``""``: no colour)."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

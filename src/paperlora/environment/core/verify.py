@@ -1,7 +1,7 @@
-"""Verify: compares the interpreter that runs this with a target's lock, well within a second.
+"""Compare the interpreter that runs this with the lock of a target, within a second.
 
-Names, versions, Python and platform; that the lock is still the one that ``env/`` asks for; and on
-request every installed file.
+Names, versions, Python and platform must be those of the lock, and the lock must match ``env/`` and
+its slices. On request every installed file is compared too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
 from paperlora.environment.core.finding import Finding
 from paperlora.errors import EnvironmentNotVerifiedError
-from paperlora.files import ROOT, sha256_file
+from paperlora.files import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from paperlora.environment.core.lock import Lock
 
 INSTALL = "env/install.sh --target {target}"
-_MOST_TOLD = 20
+_MOST_SHOWN = 20
 
 
 def own_target() -> str:
-    """Return the target that this interpreter is meant to be.
+    """Return the target of this interpreter.
 
-    It is ``PAPERLORA_TARGET``, or what ``env/install.sh`` installed into it, or else ``cuda``.
+    It is ``PAPERLORA_TARGET``, or else what ``env/install.sh`` installed, or else ``cuda``.
     """
     stamp = Path(sys.prefix) / ".stages/target"
     installed_target = stamp.read_text(encoding="utf-8").strip() if stamp.is_file() else ""
@@ -42,26 +42,13 @@ def own_target() -> str:
 
 
 def stale(target: str, *, root: Path = ROOT) -> list[Finding]:
-    """Return how the lock of ``target`` differs from its inputs and from its own slices."""
+    """Return how the lock of ``target`` differs from its inputs, and its slices from the lock."""
     lock = locks.load(target, root=root)
-    folder = root / "lockfiles" / target
-    found = []
+    found = locks.changed_slices(lock, root=root)
     if lock.input_digest != targets.load(target, root=root).input_digest:
-        found.append(
-            Finding(
-                subject=f"lock of {target}",
-                problem="stale: env/*.toml changed after it",
-                remedy="nox -s lock",
-            )
-        )
-    for part in lock.slices:
-        path = folder / part.file
-        if not path.exists() or sha256_file(path) != part.sha256:
-            state = "was changed by hand" if path.exists() else "is missing"
-            file = f"lockfiles/{target}/{part.file}"
-            found.append(
-                Finding(subject=file, problem=state, remedy="restore it or run nox -s lock")
-            )
+        problem = "stale: env/*.toml changed after it"
+        subject = f"lock of {target}"
+        found.insert(0, Finding(subject=subject, problem=problem, remedy="nox -s lock"))
     return found
 
 
@@ -73,16 +60,16 @@ def differences(
     machine: str,
     through: str | None = None,
 ) -> list[Finding]:
-    """Return each way in which ``distributions`` are not what ``lock`` says.
+    """Return each difference between the installed ``distributions`` and ``lock``.
 
-    ``python`` is ``3.12``, ``machine`` is ``linux-x86_64``; ``through`` names the last stage
-    that has to be there (later ones may be).
+    ``python`` is as in ``3.12``, ``machine`` as in ``linux-x86_64``. Stages after ``through`` may be
+    installed but need not be.
     """
     remedy = INSTALL.format(target=lock.target)
     system = "linux-" + lock.platform.split("-")[0]
     if machine != system:
         problem = f"locked for {system}, found {machine}"
-        return [Finding(subject="platform", problem=problem, remedy="use a machine of that kind")]
+        return [Finding(subject="platform", problem=problem, remedy="use such a machine")]
     if python not in lock.python:
         problem = f"locked for {' or '.join(reversed(lock.python))}, found {python}"
         return [Finding(subject="python", problem=problem, remedy=f"{remedy} --python PATH")]
@@ -104,7 +91,7 @@ def differences(
 
 
 def _moved(lock: Lock, held: Mapping[str, Sequence[str]]) -> list[Finding]:
-    """Return what a Colab runtime should bring and does not; ``+cu128`` is no difference."""
+    """Return the packages that a Colab runtime lacks or has changed; ``+cu128`` does not count."""
     remedy = f"pick Colab's runtime {lock.runtime} (Runtime, Change runtime type)"
     found = []
     for name, version in sorted(lock.provided.items()):
@@ -116,15 +103,15 @@ def _moved(lock: Lock, held: Mapping[str, Sequence[str]]) -> list[Finding]:
 
 
 def surplus(target: str, *, root: Path = ROOT) -> list[str]:
-    """Return the names of installed packages that no stage of the lock has."""
+    """Return the names of installed packages that are not in the lock."""
     locked = locks.load(target, root=root).packages(python())
     if targets.load(target, root=root).colab:
-        return []  # the rest of a Colab runtime is its own
+        return []  # the other packages of a Colab runtime may be anything
     return sorted({one.name for one in installed.distributions()} - locked.keys())
 
 
 def findings(target: str, *, through: str | None = None, root: Path = ROOT) -> list[Finding]:
-    """Return every difference between this interpreter and ``target``; empty when it is verified.
+    """Return every difference between this interpreter and ``target``; none when it is verified.
 
     Raises ``InputError`` for an unknown target and ``EnvironmentNotVerifiedError`` when the lock
     cannot be read.
@@ -132,7 +119,7 @@ def findings(target: str, *, through: str | None = None, root: Path = ROOT) -> l
     colab = targets.load(target, root=root).colab
     lock = locks.load(target, root=root)
     ours = {*lock.packages(python()), *lock.provided}
-    # The rest of a Colab runtime is its own.
+    # The other packages of a Colab runtime may be anything.
     held = [one for one in installed.distributions() if not colab or one.name in ours]
     machine = identity.machine()
     return stale(target, root=root) + differences(
@@ -141,17 +128,17 @@ def findings(target: str, *, through: str | None = None, root: Path = ROOT) -> l
 
 
 def require(target: str, *, root: Path = ROOT) -> None:
-    """Raise ``EnvironmentNotVerifiedError``, naming each package, unless ``target`` is verified."""
+    """Raise ``EnvironmentNotVerifiedError`` with each difference, unless ``target`` is verified."""
     _refuse(target, findings(target, root=root))
 
 
 def run(
     target: str = "cuda", *, files: bool = False, as_json: bool = False, root: Path = ROOT
 ) -> None:
-    """Print that this interpreter is verified, with ``files`` down to each installed file.
+    """Print one line when this interpreter is verified, with ``files`` every installed file too.
 
-    Raises ``EnvironmentNotVerifiedError`` naming each package or file that differs; ``as_json``
-    prints the findings for a program first.
+    Raises ``EnvironmentNotVerifiedError`` with each package or file that differs. ``as_json`` prints
+    the findings as JSON first.
     """
     found = findings(target, root=root)
     if files:
@@ -166,15 +153,15 @@ def run(
         print(json.dumps({**about, "fingerprint": fingerprint, "findings": rows}, indent=1))
     _refuse(target, found)
     if not as_json:
-        what = f"{len(who['packages'])} packages{' and every file of theirs' if files else ''}"
+        what = f"{len(who['packages'])} packages{' and all their files' if files else ''}"
         print(f"verified: {target}, {what}, fingerprint {fingerprint[:12]}")
 
 
 def _refuse(target: str, found: Sequence[Finding]) -> None:
     if found:
-        what = "; ".join(f"{one.subject}: {one.problem}" for one in found[:_MOST_TOLD])
-        if len(found) > _MOST_TOLD:
-            what += f"; and {len(found) - _MOST_TOLD} more (verify --json lists all)"
+        what = "; ".join(f"{one.subject}: {one.problem}" for one in found[:_MOST_SHOWN])
+        if len(found) > _MOST_SHOWN:
+            what += f"; and {len(found) - _MOST_SHOWN} more (verify --json lists all)"
         raise EnvironmentNotVerifiedError(
             f"{sys.prefix} is not the environment locked for {target}: {what}",
             remedy=", ".join(dict.fromkeys(one.remedy for one in found)),
@@ -182,5 +169,5 @@ def _refuse(target: str, found: Sequence[Finding]) -> None:
 
 
 def python() -> str:
-    """Return the version of this interpreter as locks name it: ``3.12``."""
+    """Return the version of this interpreter in the form that locks use: ``3.12``."""
     return ".".join(platform.python_version_tuple()[:2])

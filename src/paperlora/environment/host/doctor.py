@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,5 +112,8 @@ def _print_json(target: str, lines: Sequence[Line], table: Sequence[tuple[Fit, s
         }
         for fit, verdict in table
     ]
-    document = {"target": target, "lines": [asdict(line) for line in lines], "fits": fits}
+    # People publish this in bug reports, and a path in a home often has the user's name.
+    home = re.compile(rf"{re.escape(str(Path.home()))}(?![\w.-])")
+    shown = [{key: home.sub("~", text) for key, text in asdict(line).items()} for line in lines]
+    document = {"target": target, "lines": shown, "fits": fits}
     print(json.dumps(document, indent=1))

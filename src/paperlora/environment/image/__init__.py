@@ -1,4 +1,4 @@
-"""Images: ``build`` makes those of ``docker/Dockerfile`` and proves that two builds are the same.
+"""Images. In: ``docker/``, ``env/``, ``lockfiles/`` and ``src/``. Out: images in a Docker Engine.
 
-``oci`` reads what was built.
+``build`` makes them, checks their sizes and compares two builds; ``oci`` reads a built image.
 """

@@ -1,7 +1,7 @@
-"""Images: builds the variants of ``docker/Dockerfile``, weighs them, and proves that they repeat.
+"""Build the images of ``docker/Dockerfile``, check their sizes, and prove that two builds are equal.
 
-Needs a Docker Engine with BuildKit and its containerd image store. All that decides the bytes is in
-the checkout: times are those of the lock's cutoff, so that a commit alone changes no layer.
+Needs a Docker Engine with BuildKit and its containerd image store. The checkout alone decides the
+bytes of an image: all times are the lock's cutoff, so a new commit by itself changes no layer.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
 import tomllib
 import uuid
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from paperlora import process
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core.terminal import columns
 from paperlora.environment.image import oci
@@ -32,7 +33,7 @@ _FORM = "oci-mediatypes=true,compression=zstd,rewrite-timestamp=true"
 
 
 def settings(*, root: Path = ROOT) -> dict[str, str]:
-    """Return the variables of ``docker-bake.hcl`` that the checkout decides."""
+    """Return the variables of ``docker-bake.hcl`` that depend on the checkout."""
     lock = locks.load("cuda", root=root)
     remote = _git(root, "remote", "get-url", "origin")
     return {
@@ -45,23 +46,18 @@ def settings(*, root: Path = ROOT) -> dict[str, str]:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """Return what git says; nothing where it is missing, or this is no checkout of its."""
-    command = ["git", "-C", str(root), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    """Return what git prints; ``""`` where git is missing or the folder is not a checkout."""
+    done = process.run(["git", "-C", str(root), *arguments])
+    return done.text if done.code == 0 else ""
 
 
 def bake(variant: str, output: str, *options: str, source: Path = ROOT, downloads: str = "") -> str:
     """Build ``variant`` of the checkout ``source`` and return the digest of its manifest.
 
-    ``output`` is an exporter as buildx writes it; ``downloads`` names a cache for packages other
-    than the usual one. Variables of ``docker-bake.hcl`` may come from the environment too
-    (``BASE_IMAGE``, ``NETWORK``). Where the machine names its certificate authorities with
-    ``SSL_CERT_FILE``, the build sees them as a secret. Raises ``InputError`` when no engine answers
-    and ``FindingsError`` when the build fails.
+    ``output`` is an exporter in buildx's syntax; ``downloads`` names another package cache than the
+    default one. Variables of ``docker-bake.hcl`` can also come from the environment (``BASE_IMAGE``,
+    ``NETWORK``). The certificate authorities in ``SSL_CERT_FILE`` reach the build as a secret.
+    Raises ``InputError`` when there is no engine and ``FindingsError`` when the build fails.
     """
     given = {**os.environ, **settings(), "CACHE_NAMESPACE": downloads}
     authorities = os.environ.get("SSL_CERT_FILE")
@@ -72,30 +68,23 @@ def bake(variant: str, output: str, *options: str, source: Path = ROOT, download
         command = ["docker", "buildx", "bake", "--file", "docker/docker-bake.hcl"]
         command += ["--allow", "network.host", "--allow", "fs=*", "--progress", "plain"]
         command += ["--metadata-file", str(about), "--set", f"*.output={output}"]
-        code = _call([*command, *options, variant], cwd=source, env=given)
-        if code and _call(["docker", "buildx", "inspect"]):
+        code = process.call([*command, *options, variant], cwd=source, environment=given)
+        if code and process.call(["docker", "buildx", "inspect"]):
             raise InputError(
-                "no Docker Engine with buildx answers, see above",
-                remedy="install or start one, or point DOCKER_HOST at one",
+                "there is no running Docker Engine with buildx, see above",
+                remedy="install or start one, or set DOCKER_HOST",
             )
         if code:
-            raise FindingsError(f"the build of {variant} failed with {code}, see above")
+            raise FindingsError(f"the build of {variant} failed with code {code}, see above")
         metadata = json.loads(about.read_text(encoding="utf-8"))
     return str(metadata[variant]["containerimage.digest"])
 
 
-def _call(command: list[str], *, cwd: Path = ROOT, env: dict[str, str] | None = None) -> int:
-    try:
-        return subprocess.run(command, cwd=cwd, env=env, stdout=2, check=False).returncode
-    except FileNotFoundError:
-        return 127
-
-
 def build(variant: str, name: str) -> Image:
-    """Build ``variant``, and give it to the engine as ``name``.
+    """Build ``variant`` and load it into the engine as ``name``.
 
-    The engine's own exporter cannot rewrite times, so the image goes there from a folder that is
-    kept; layers that are in it already are not written again.
+    The engine's own exporter cannot rewrite times, so the build writes a folder, which is loaded.
+    The folder stays: the next build does not write its layers again.
     """
     folder = ROOT / ".envs/images" / variant
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,41 +92,42 @@ def build(variant: str, name: str) -> Image:
     image = Image(folder=folder, digest=digest)
     oci.keep_only(image, f"docker.io/library/{name}")
     with (
-        subprocess.Popen(["docker", "load", "--quiet"], stdin=subprocess.PIPE) as loader,
+        suppress(BrokenPipeError),  # an engine that fails does not read to the end
+        process.stream(["docker", "load", "--quiet"], feed=True) as loader,
         tarfile.open(fileobj=loader.stdin, mode="w|") as archive,
     ):
         for part in ("oci-layout", "index.json", "blobs"):
             archive.add(folder / part, part)
     if loader.returncode:
         raise FindingsError(
-            f"the engine did not take {name}, see above",
+            f"the engine could not load {name}, see above",
             remedy="turn on its containerd image store",
         )
     return image
 
 
-def weigh(variant: str, image: Image) -> None:
+def check_size(variant: str, image: Image) -> None:
     """Print the compressed size of each layer.
 
-    Raises ``FindingsError`` when all of them are larger than the declared budget.
+    Raises ``FindingsError`` when their sum is larger than the declared budget.
     """
     rows = [(f"{one.size / 1e6:.2f} MB", one.made_by) for one in oci.layers(image)]
     total = sum(one.size for one in oci.layers(image))
-    table = [("size", f"layer of {variant}"), *rows, (f"{total / 1e6:.2f} MB", "all")]
+    table = [("size", f"layer of {variant}"), *rows, (f"{total / 1e6:.2f} MB", "all layers")]
     print("\n".join(columns(table, [""] * len(table))), file=sys.stderr)
     budget = tomllib.loads((ROOT / "docker/budget.toml").read_text(encoding="utf-8"))[variant]
     if total > budget:
         raise FindingsError(
             f"{variant} has {total / 1e6:.1f} MB, its budget is {budget / 1e6:.1f} MB",
-            remedy="remove something, or raise it in docker/budget.toml and say why",
+            remedy="remove something, or raise the budget in docker/budget.toml with a reason",
         )
 
 
 def reproduce(variant: str, *, other: Path = ROOT) -> str:
-    """Build ``variant`` twice from nothing, in different folders, and return the one digest.
+    """Build ``variant`` twice in different folders, without any cache, and return the digest.
 
-    Neither layers nor downloads come from a cache. ``other`` is the checkout of the second build.
-    Raises ``FindingsError`` that names the first difference.
+    ``other`` is the checkout of the second build. Raises ``FindingsError`` with the first difference
+    when the two digests differ.
     """
     images = []
     (ROOT / ".envs").mkdir(exist_ok=True)
@@ -155,15 +145,17 @@ def reproduce(variant: str, *, other: Path = ROOT) -> str:
         if images[0].digest != images[1].digest:
             raise FindingsError(
                 f"two builds of {variant} differ: {oci.first_difference(*images)}",
-                remedy="make that the same in every build",
+                remedy="make it the same in every build",
             )
         return images[0].digest
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Build what is asked for and print a record of each image, one JSON object a line."""
+    """Build the requested variants and print a record of each image, one JSON object per line."""
     if unknown := set(arguments.variants) - set(VARIANTS):
-        raise InputError(f"no variant {min(unknown)}", remedy=f"use {' or '.join(VARIANTS)}")
+        raise InputError(
+            f"there is no variant {min(unknown)}", remedy=f"use {' or '.join(VARIANTS)}"
+        )
     for variant in arguments.variants or VARIANTS:
         name = f"{arguments.name}:{variant}"
         image = None
@@ -176,30 +168,29 @@ def run(arguments: argparse.Namespace) -> None:
         else:
             image = build(variant, name)
             digest = image.digest
-        base = os.environ.get("BASE_IMAGE") or "as docker/Dockerfile pins it"
+        base = os.environ.get("BASE_IMAGE") or "the one pinned in docker/Dockerfile"
         print(json.dumps({"variant": variant, "digest": digest, "base": base, **settings()}))
         if image:
-            weigh(variant, image)
+            check_size(variant, image)
         if arguments.expect not in {None, digest}:
             raise FindingsError(
                 f"{variant} has digest {digest}, not {arguments.expect}",
-                remedy="check out the revision, and use the base, that the image's record names",
+                remedy="use the revision and the base image that the record of the image names",
             )
 
 
 def main(argv: list[str]) -> int:
     """Run the session's command line and return its exit code."""
     parser = argparse.ArgumentParser(prog="nox -s image --", description="Build the images.")
-    parser.add_argument("variants", nargs="*", help="tools, cuda (both)")
-    parser.add_argument("--name", default="paperlora", help="name before the tag (paperlora)")
+    parser.add_argument("variants", nargs="*", help="tools, cuda (default: both)")
     parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="for development: times stay, so the digest is no release's",
+        "--name", default="paperlora", help="name before the tag (default: paperlora)"
     )
-    parser.add_argument("--push", action="store_true", help="push it, keep nothing")
-    parser.add_argument("--reproduce", action="store_true", help="build twice from empty caches")
-    parser.add_argument("--expect", metavar="DIGEST", help="fail unless this is what comes out")
+    quick = "for development: faster, but the times of the build decide the digest"
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--push", action="store_true", help="push the image, keep no local copy")
+    parser.add_argument("--reproduce", action="store_true", help="build twice without caches")
+    parser.add_argument("--expect", metavar="DIGEST", help="fail if the digest is another one")
     try:
         run(parser.parse_args(argv))
     except PaperloraError as error:

@@ -1,7 +1,6 @@
-"""OCI layouts: what the layers of a built image weigh, and where two images first differ.
+"""Read a built image: the sizes of its layers, and the first difference between two images.
 
-An image is a folder as the OCI image layout specification has it: ``blobs/sha256/…`` and
-``index.json``.
+An image is a folder in the OCI image layout: ``blobs/sha256/…`` and ``index.json``.
 """
 
 from __future__ import annotations
@@ -9,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import subprocess
 import tarfile
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from paperlora import process
 from paperlora.files import write_json
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """An image in ``folder``; ``digest`` is that of its manifest."""
+    """An image in ``folder``; ``digest`` is the digest of its manifest."""
 
     folder: Path
     digest: str
@@ -40,7 +39,7 @@ class Image:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The manifest, as the OCI image specification has it."""
+        """The manifest of the OCI image specification."""
         return self.json(self.digest)
 
 
@@ -54,7 +53,7 @@ class Layer:
 
 
 def layers(image: Image) -> list[Layer]:
-    """Return the layers of an image, the lowest first."""
+    """Return the layers of an image, the base first."""
     manifest = image.manifest
     history = image.json(manifest["config"]["digest"])["history"]
     made = [one.get("created_by", "") for one in history if not one.get("empty_layer")]
@@ -65,13 +64,13 @@ def layers(image: Image) -> list[Layer]:
 
 
 def _short(instruction: str) -> str:
-    """Return an instruction without what BuildKit puts around it."""
+    """Return an instruction without the text that BuildKit adds."""
     bare = re.sub(r"^.*/bin/sh -c |--chmod=\S+ |# buildkit$", "", instruction)
     return bare.strip()[:50] or "base image"
 
 
 def keep_only(image: Image, name: str) -> None:
-    """Delete what earlier builds left in the folder; call what remains ``name``."""
+    """Delete the files of earlier builds from the folder, and name the image ``name``."""
     manifest = image.manifest
     parts = [image.digest, manifest["config"]["digest"], *(one.digest for one in layers(image))]
     kept = {image.blob(part) for part in parts}
@@ -88,9 +87,9 @@ def keep_only(image: Image, name: str) -> None:
 
 
 def first_difference(left: Image, right: Image) -> str:
-    """Say which file of which layer differs first, or that only labels or settings do.
+    """Return which file of which layer differs first, or that only labels or settings differ.
 
-    Needs the ``zstd`` command to look into layers.
+    Needs the ``zstd`` command, which unpacks layers.
     """
     for number, (one, two) in enumerate(zip_longest(layers(left), layers(right)), start=1):
         if one is None or two is None:
@@ -109,7 +108,7 @@ def first_difference(left: Image, right: Image) -> str:
 def _entries(layer: Path) -> Iterator[str]:
     """Yield name, mode, owner, time, size and content of each file of a layer."""
     with (
-        subprocess.Popen(["zstd", "-dcf", str(layer)], stdout=subprocess.PIPE) as unpacker,
+        process.stream(["zstd", "-dcf", str(layer)]) as unpacker,
         tarfile.open(fileobj=unpacker.stdout, mode="r|") as archive,
     ):
         for one in archive:

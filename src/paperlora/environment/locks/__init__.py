@@ -1,5 +1,5 @@
-"""Locks: what people ask for in ``env/`` goes in, hashed lockfiles come out, checked and proven.
+"""Locks. In: the packages that people ask for in ``env/``. Out: hashed pins in ``lockfiles/``.
 
-``resolve`` makes them, ``update`` moves them on, ``check`` reads and ``order`` installs them to prove
-them, ``sbom`` lists what they install.
+``resolve`` makes the locks and ``update`` moves them to newer versions; ``check`` examines them and
+``order`` installs them as a proof; ``sbom`` lists what they install.
 """

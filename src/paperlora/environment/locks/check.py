@@ -1,6 +1,6 @@
-"""Check: whether the locks are fresh, whole and consistent, and all follows the one stage order.
+"""Check that the locks are fresh, whole and consistent, and that all files keep the stage order.
 
-Offline and in about a second: what each package requires is kept with the locks.
+It needs no network and about a second: each lock holds what its packages require.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
+from paperlora.environment.core import verify
 from paperlora.environment.core.finding import Finding
-from paperlora.environment.locks import metadata, resolve, slices
+from paperlora.environment.locks import metadata, resolve
 from paperlora.environment.locks.metadata import Metadata
-from paperlora.errors import EnvironmentNotVerifiedError, FindingsError
+from paperlora.errors import DataError, EnvironmentNotVerifiedError, FindingsError
 from paperlora.files import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from paperlora.environment.core.lock import Lock, Package
+    from paperlora.environment.core.lock import Lock
     from paperlora.environment.core.target import Target
 
-LOCK_AGAIN = "nox -s lock"
-# Where stages may be named beside env/stages.toml, if there.
+# Files beside env/stages.toml that may name stages.
 FOLLOWERS = (
     "docker/Dockerfile",
     "docker/docker-bake.hcl",
@@ -36,63 +36,60 @@ FOLLOWERS = (
     ".github/workflows/update.yml",
 )
 _STAGE = re.compile(r"--stage[ =]([\w-]+)|(?<![\w-])\d\d-([a-z]+)\.txt")
-_PLACEHOLDER = re.compile(r"^\s*#.*$", re.MULTILINE)
+_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
+# What lock.json may render into a slice: anything else could become a line of its own there.
+_PIN = re.compile(r"[a-z0-9-]+==[\w.+!-]+( [0-9a-f]{64})+")
 
 
 def of_target(target: Target, *, root: Path = ROOT) -> list[Finding]:
-    """Return all that is wrong with the lock of ``target``."""
+    """Return everything that is wrong with the lock of ``target``."""
     try:
         lock = locks.load(target.name, root=root)
     except EnvironmentNotVerifiedError as error:
-        what, _, remedy = str(error).partition(" → ")
-        return [Finding(subject=target.name, problem=what, remedy=remedy)]
-    found = [*_freshness(target, lock), *slices.findings(lock, root=root)]
-    found += _doubles(target, lock)
+        return [Finding(subject=target.name, problem=error.args[0], remedy=error.remedy)]
+    found = [*verify.stale(target.name, root=root), *_stages(target, lock), *_pins(target, lock)]
     for python in lock.python:
         found += _asked_for(target, lock, python)
         found += _requirements(target, lock, python)
     if target.colab != target.name.startswith("colab-"):
-        problem = "env/install.sh takes a target for Colab's by its name"
-        remedy = "begin the name with colab- where, and only where, colab = true"
+        problem = "env/install.sh recognises a Colab target by its name"
+        remedy = "give exactly the targets with colab = true a name that begins with colab-"
         found.append(Finding(subject=target.name, problem=problem, remedy=remedy))
     if target.colab:
-        found += _runtime_s_own(target, lock)
+        found += _in_the_runtime(target, lock)
     return list(dict.fromkeys(found))
 
 
-def _freshness(target: Target, lock: Lock) -> Iterator[Finding]:
-    subject = f"lock of {target.name}"
-    if lock.input_digest != target.input_digest:
-        yield Finding(
-            subject=subject, problem="stale: env/*.toml changed after it", remedy=LOCK_AGAIN
-        )
-    told = [(stage.name, stage.slice_name) for stage in target.stages]
-    seen = [(part.stage, part.file) for part in lock.slices]
-    if told != seen:
-        problem = f"its stages are {_names(seen)}, env/stages.toml has {_names(told)}"
-        yield Finding(subject=subject, problem=problem, remedy=LOCK_AGAIN)
+def _finding(subject: str, problem: str) -> Finding:
+    return Finding(subject=subject, problem=problem, remedy="nox -s lock")
 
 
-def _names(rows: list[tuple[str, str]]) -> str:
-    return " ".join(file.removesuffix(".txt") for _, file in rows)
+def _stages(target: Target, lock: Lock) -> Iterator[Finding]:
+    wanted = [stage.slice_name.removesuffix(".txt") for stage in target.stages]
+    seen = [part.file.removesuffix(".txt") for part in lock.slices]
+    if wanted != seen or lock.stages != [stage.name for stage in target.stages]:
+        problem = f"its stages are {' '.join(seen)}, env/stages.toml has {' '.join(wanted)}"
+        yield _finding(f"lock of {target.name}", problem)
 
 
-def _doubles(target: Target, lock: Lock) -> Iterator[Finding]:
+def _pins(target: Target, lock: Lock) -> Iterator[Finding]:
+    """Yield each package that is locked twice for one Python, or is not pinned by hash."""
     first: dict[tuple[str, str], str] = {}
-    for part in lock.slices:
-        for package in part.packages:
-            for python in package.python:
-                before = first.setdefault((package.name, python), part.stage)
-                if before != part.stage:
-                    problem = f"{target.name} has it in stage {before} and in stage {part.stage}"
-                    yield Finding(subject=package.name, problem=problem, remedy=LOCK_AGAIN)
-            if not package.wheels:
-                problem = f"{target.name}, stage {part.stage}: no file is permitted"
-                yield Finding(subject=package.name, problem=problem, remedy=LOCK_AGAIN)
+    for stage, package in lock.pins:
+        for python in package.python:
+            before = first.setdefault((package.name, python), stage)
+            if before != stage:
+                problem = f"{target.name} has it in stage {before} and in stage {stage}"
+                yield _finding(package.name, problem)
+        hashes = "".join(f" {wheel.sha256}" for wheel in package.wheels)
+        if not _PIN.fullmatch(f"{package.name}=={package.version}{hashes}"):
+            yield _finding(
+                package.name, f"{target.name}, stage {stage}: it is not a pin with hashes"
+            )
 
 
 def _asked_for(target: Target, lock: Lock, python: str) -> Iterator[Finding]:
-    """Yield what a stage asks for and neither its slice nor an earlier one has as it is asked for."""
+    """Yield each package that a stage requires and that no slice up to it has in that version."""
     for stage in target.stages:
         if stage.name not in lock.stages:
             continue
@@ -105,121 +102,103 @@ def _asked_for(target: Target, lock: Lock, python: str) -> Iterator[Finding]:
                     f"{target.name}, stage {stage.name}, Python {python}: asked for as "
                     f"{one.name}{allowed}, locked {there or 'nothing'} up to this stage"
                 )
-                yield Finding(subject=one.name, problem=problem, remedy=LOCK_AGAIN)
+                yield _finding(one.name, problem)
 
 
 def _requirements(target: Target, lock: Lock, python: str) -> Iterator[Finding]:
-    """Yield each requirement that is not met by its own or an earlier stage."""
+    """Yield each requirement of a package that neither its own nor an earlier stage meets."""
     full = target.runtime.python if target.runtime.python.startswith(f"{python}.") else python
     environment = metadata.marker_environment(full)
     every = lock.packages(python)
     held = {name: Metadata(name=name, version=version) for name, version in lock.provided.items()}
-    for part in lock.slices:
-        mine = [one for one in part.packages if python in one.python]
-        held |= {one.name: _metadata(one) for one in mine}
+    for stage in lock.stages:
+        mine = [one for place, one in every.values() if place == stage]
+        held |= {
+            one.name: Metadata(name=one.name, version=one.version, requires=one.requires)
+            for one in mine
+        }
         for one in mine:
             if one.requires_python and not metadata.accepts(one.requires_python, full):
-                problem = f"{target.name}, stage {part.stage}: needs Python {one.requires_python}, not {full}"
-                yield Finding(subject=one.name, problem=problem, remedy=LOCK_AGAIN)
+                needs = f"needs Python {one.requires_python}, not {full}"
+                yield _finding(one.name, f"{target.name}, stage {stage}: {needs}")
         for bad in metadata.unmet(held, environment, of=[one.name for one in mine]):
-            problem = (
-                f"{target.name}, stage {part.stage}, Python {python}: requires {bad.requirement}, "
-                f"{_instead(bad.needs, bad.found, every)}"
-            )
-            yield Finding(subject=bad.package, problem=problem, remedy=LOCK_AGAIN)
+            if bad.found:
+                state = f"locked {bad.found}"
+            elif bad.needs in every:
+                state = f"which comes later, in stage {every[bad.needs][0]}"
+            else:
+                state = "which no stage has"
+            where = f"{target.name}, stage {stage}, Python {python}"
+            yield _finding(bad.package, f"{where}: requires {bad.requirement}, {state}")
 
 
-def _metadata(package: Package) -> Metadata:
-    return Metadata(name=package.name, version=package.version, requires=package.requires)
-
-
-def _instead(needs: str, found: str, every: Mapping[str, tuple[str, Package]]) -> str:
-    if found:
-        return f"locked {found}"
-    return (
-        f"which comes later, in stage {every[needs][0]}" if needs in every else "which no stage has"
-    )
-
-
-def _runtime_s_own(target: Target, lock: Lock) -> Iterator[Finding]:
-    """Yield what a Colab target must not hold, and what it takes for granted wrongly."""
+def _in_the_runtime(target: Target, lock: Lock) -> Iterator[Finding]:
+    """Yield what a Colab target must not install, and what it wrongly expects from the runtime."""
     own = target.runtime.packages
-    for part in lock.slices:
-        for one in part.packages:
-            if target.protects(one.name):
-                problem = (
-                    f"{target.name}, stage {part.stage}: protected, and yet {one.version} is locked"
-                )
-                yield Finding(subject=one.name, problem=problem, remedy=LOCK_AGAIN)
-            elif resolve.public(own.get(one.name, "")) == one.version:
-                problem = (
-                    f"{target.name}, stage {part.stage}: the runtime has {one.version} already"
-                )
-                yield Finding(subject=one.name, problem=problem, remedy=LOCK_AGAIN)
+    for stage, one in lock.pins:
+        where = f"{target.name}, stage {stage}"
+        if target.protects(one.name):
+            problem = (
+                f"{where}: {one.version} is locked, but the runtime's own version is protected"
+            )
+            yield _finding(one.name, problem)
+        elif resolve.public(own.get(one.name, "")) == one.version:
+            yield _finding(one.name, f"{where}: the runtime has {one.version} already")
     for name, version in lock.provided.items():
         if own.get(name) != version:
-            problem = (
-                f"{target.name}: counted on in {version}, the runtime has {own.get(name, 'none')}"
-            )
-            yield Finding(subject=name, problem=problem, remedy=LOCK_AGAIN)
+            seen = own.get(name, "none")
+            yield _finding(name, f"{target.name}: expected {version}, the runtime has {seen}")
 
 
 def order_elsewhere(*, root: Path = ROOT) -> list[Finding]:
-    """Return where a file names stages that are not those of ``env/stages.toml``, or out of order."""
+    """Return where a file names an unknown stage, or stages in another order than the declared one."""
     numbers = {stage.name: stage.number for stage in targets.stages(root=root)}
     found = []
     for name in FOLLOWERS:
         path = root / name
-        if not path.exists():
-            continue
-        text = _PLACEHOLDER.sub("", path.read_text(encoding="utf-8"))
+        text = _COMMENT.sub("", path.read_text(encoding="utf-8")) if path.exists() else ""
         last = ""
         for stage in (match[1] or match[2] for match in _STAGE.finditer(text)):
             if stage not in numbers:
                 problem = f"names stage {stage}, which env/stages.toml does not have"
                 found.append(Finding(subject=name, problem=problem, remedy="rename it there"))
-            elif last and numbers[stage] < numbers[last]:
+                continue
+            if last and numbers[stage] < numbers[last]:
                 problem = f"has stage {stage} after {last}; env/stages.toml has it before"
                 found.append(Finding(subject=name, problem=problem, remedy="swap them there"))
-            last = stage if stage in numbers else last
+            last = stage
     return found
 
 
-def tools(*, root: Path = ROOT) -> list[Finding]:
-    """Return what is wrong with the locks of the tools."""
-    found = []
+def tools(*, root: Path = ROOT) -> Iterator[Finding]:
+    """Yield what is wrong with the lists of tools."""
     for tool in targets.toolsets(root=root):
         where = f"lockfiles/{tool.name}.txt"
-        path = root / where
-        if not path.exists():
-            found.append(Finding(subject=where, problem="is missing", remedy=LOCK_AGAIN))
+        try:
+            pins = resolve.tool_pins((root / where).read_bytes().decode(errors="replace"))
+        except FileNotFoundError:
+            yield _finding(where, "is missing")
             continue
-        pins = slices.parse(path.read_text(encoding="utf-8"))
-        found += slices.unhashed(where, pins)
-        for text in tool.packages:
-            one = metadata.requirement(text)
-            if not any(
-                pin.name == one.name and one.specifier.contains(pin.version, prereleases=True)
-                for pin in pins
-            ):
-                problem = (
-                    f"does not have {one.name}{one.specifier}, which env/targets.toml asks for"
-                )
-                found.append(Finding(subject=where, problem=problem, remedy=LOCK_AGAIN))
-    return found
+        except DataError as error:
+            yield _finding(where, error.args[0])
+            continue
+        for one in map(metadata.requirement, tool.packages):
+            if not any(name == one.name and metadata.admits(one, held) for name, held in pins):
+                wanted = f"{one.name}{one.specifier}"
+                yield _finding(where, f"lacks {wanted}, which env/targets.toml requires")
 
 
 def findings(*, root: Path = ROOT) -> list[Finding]:
-    """Return everything that is wrong with the locks and with what follows the stage order."""
+    """Return everything that is wrong with the locks and with the stage order elsewhere."""
     loaded = [targets.load(name, root=root) for name in targets.names(root=root)]
     found = [one for target in loaded for one in of_target(target, root=root)]
-    return found + tools(root=root) + order_elsewhere(root=root)
+    return [*found, *tools(root=root), *order_elsewhere(root=root)]
 
 
 def run(*, root: Path = ROOT) -> None:
-    """Print that all is well.
+    """Print one line when nothing is wrong.
 
-    Raises ``FindingsError`` after it printed each finding on a line.
+    Raises ``FindingsError`` after it has printed each finding on a line.
     """
     found = findings(root=root)
     for one in found:
@@ -227,5 +206,5 @@ def run(*, root: Path = ROOT) -> None:
     if found:
         raise FindingsError(f"check found {len(found)} faults in the locks or the stage order")
     names = targets.names(root=root)
-    pins = sum(len(part.packages) for name in names for part in locks.load(name, root=root).slices)
+    pins = sum(len(locks.load(name, root=root).pins) for name in names)
     print(f"checked: {', '.join(names)}: {pins} pins, every requirement met in its stage or before")

@@ -1,4 +1,4 @@
-"""Freeze: the packages of a Colab release, from a file, or from its commit when online."""
+"""Read the package freeze of a Colab release, from a file, or from its commit when online."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_BYTES = 1_000_000
 def read(source: str, *, published: str = PUBLISHED) -> dict[str, str]:
     """Return name → version of a freeze; ``source`` is a file, or a commit of Colab's backend-info.
 
-    Raises ``InputError`` when it is neither, and ``NetworkError`` when the commit cannot be had.
+    Raises ``InputError`` when it is neither, and ``NetworkError`` when the download fails.
     """
     commit = re.fullmatch(r"[0-9a-f]{40}", source)
     text = _download(published.format(commit=source)) if commit else _file(Path(source))

@@ -1,7 +1,7 @@
-"""Metadata of packages: what each one requires, and whether that is met by what stands beside it.
+"""Read what packages require, and find the requirements that a set of packages does not meet.
 
 Requirements are PEP 508 strings, evaluated with ``packaging`` for the Python and platform of a
-target, not for those of the interpreter that asks.
+target, not for those of the interpreter that runs this.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 60
 _BLOCK = 1 << 16
-# Seconds before asking again where no answer came at all.
+# Seconds to wait before each new try when there was no answer at all.
 _WAITS = (1, 3)
 _PARTIAL = 206
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
@@ -40,7 +40,7 @@ _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What a distribution says of itself: ``requires`` as PEP 508 strings, extras' markers included."""
+    """The metadata of a package; ``requires`` has PEP 508 strings, with the markers of extras."""
 
     name: str
     version: str
@@ -50,7 +50,7 @@ class Metadata:
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Unmet:
-    """``package`` requires ``requirement``, and ``found`` is there (``""``: nothing)."""
+    """``package`` requires ``requirement`` of ``needs``; ``found`` is its version, ``""`` if missing."""
 
     package: str
     requirement: str
@@ -59,7 +59,7 @@ class Unmet:
 
 
 def parse(text: str) -> Metadata:
-    """Read the text of a ``METADATA`` or ``PKG-INFO`` file (core metadata, RFC 822 headers)."""
+    """Parse the text of a ``METADATA`` or ``PKG-INFO`` file (core metadata, RFC 822 headers)."""
     head = HeaderParser().parsestr(text)
     return Metadata(
         name=normalised(head.get("Name", "")),
@@ -70,7 +70,7 @@ def parse(text: str) -> Metadata:
 
 
 def _open(url: str, method: str = "GET", **headers: str) -> http.client.HTTPResponse:
-    """Open a URL that uv resolved to (``file:`` where the user's index is a folder)."""
+    """Open a URL that uv found (``file:`` where the user's index is a folder)."""
     request = urllib.request.Request(url, method=method, headers=headers)  # noqa: S310
     for wait in (*_WAITS, None):
         try:
@@ -86,8 +86,8 @@ def _open(url: str, method: str = "GET", **headers: str) -> http.client.HTTPResp
 def fetch(url: str) -> Metadata:
     """Return the metadata of the wheel at ``url``.
 
-    It is the file that an index keeps beside the wheel (PEP 658), or else is read out of the wheel
-    by HTTP ranges, without downloading it. Raises ``NetworkError`` when it cannot be had.
+    It is the file that an index keeps beside the wheel (PEP 658). Where that is missing, HTTP ranges
+    of the wheel are read, not the whole wheel. Raises ``NetworkError`` when both ways fail.
     """
     try:
         try:
@@ -102,7 +102,7 @@ def fetch(url: str) -> Metadata:
 
 
 class _Remote(io.RawIOBase):
-    """A file on a server, of which only what is read is asked for."""
+    """A file on a server, downloaded in the ranges that are read."""
 
     def __init__(self, url: str) -> None:
         self._url, self._at = url, 0
@@ -126,7 +126,7 @@ class _Remote(io.RawIOBase):
             return 0
         with _open(self._url, Range=f"bytes={self._at}-{end - 1}") as answer:
             if answer.status != _PARTIAL:
-                raise OSError("the server sends whole files only")
+                raise OSError("the server does not support ranges")
             content = answer.read()
         view[: len(content)] = content
         self._at += len(content)
@@ -134,7 +134,7 @@ class _Remote(io.RawIOBase):
 
 
 def marker_environment(python: str) -> dict[str, str]:
-    """Return the values of markers on Linux x86-64 under CPython ``python`` (``3.12`` or ``3.12.13``)."""
+    """Return the marker values of CPython ``python`` (``3.12`` or ``3.12.13``) on Linux x86-64."""
     minor = ".".join(python.split(".")[:2])
     full = python if python.count(".") > 1 else f"{python}.0"
     return {
@@ -156,35 +156,35 @@ def marker_environment(python: str) -> dict[str, str]:
 def requirement(text: str) -> Requirement:
     """Parse a PEP 508 requirement.
 
-    Raises ``DataError`` when it is none.
+    Raises ``DataError`` when it is malformed.
     """
     try:
         return Requirement(text)
     except InvalidRequirement as error:
         raise DataError(
-            f"{text!r} is no requirement: {error}", remedy="report it to that package"
+            f"{text!r} is not a requirement: {error}", remedy="report it to that package"
         ) from None
 
 
 def accepts(specifier: str, version: str) -> bool:
-    """Say whether ``specifier`` (``>=1,<2``) admits ``version``, pre-releases and local ones too."""
+    """Return whether ``specifier`` (``>=1,<2``) allows ``version``, even a pre-release or local one."""
     return SpecifierSet(specifier).contains(version, prereleases=True)
 
 
 def admits(one: Requirement, version: str) -> bool:
-    """Say whether a requirement admits ``version``; one that is not stated (``""``) may be right."""
+    """Return whether a requirement allows ``version``; an unknown one (``""``) is allowed."""
     return version == "" or one.specifier.contains(version, prereleases=True)
 
 
 def order(version: str) -> Version:
-    """Return what versions are sorted by."""
+    """Return the key by which versions are sorted."""
     return Version(version)
 
 
 def applying(
     requires: Iterable[str], environment: Mapping[str, str], extras: Collection[str] = ()
 ) -> Iterator[Requirement]:
-    """Yield the requirements whose markers hold in ``environment``, for the package and ``extras``."""
+    """Yield the requirements whose markers are true in ``environment``, those of ``extras`` included."""
     for text in requires:
         one = requirement(text)
         if one.marker is None or any(
@@ -202,8 +202,8 @@ def unmet(
 ) -> list[Unmet]:
     """Return every requirement of the packages ``of`` (all by default) that ``held`` does not meet.
 
-    ``held`` maps normalised names to metadata. An extra counts where a requirement asks for it, or
-    where ``asked`` does (pairs of package and extra).
+    ``held`` maps normalised names to metadata. An extra counts if a requirement names it, or if it is
+    in ``asked`` (pairs of package and extra).
     """
     todo = [(name, "") for name in (held if of is None else of)] + list(asked)
     seen = set(todo)

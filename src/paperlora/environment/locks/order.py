@@ -1,8 +1,9 @@
-"""Order: proves by installing them one after the other that the stages of a target only append.
+"""Install the stages of a target one after another, and prove that each one only adds packages.
 
-After each stage: installed is what the slices up to it say, no earlier file has changed, no file is
-claimed twice, every requirement is met, the wheels say what the lock says of them, the probe works.
-A Colab target is installed upon a stand-in: the runtime's versions, from the package index.
+After each stage: the slices up to it and nothing else are installed, no earlier file has changed, no
+two packages have one file, every requirement is met, the wheels have the metadata that the lock has,
+and the probe works. A Colab target is installed on a stand-in for its runtime: the runtime's
+versions from the package index.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ REMEDY = "nox -s lock, or correct the slice"
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What an environment holds: metadata by package; by file owner → recorded hash, and its state.
+    """The content of an environment: package → metadata, file → owner → recorded hash, file → state.
 
-    A file's state is size, time of change and inode, which no installer leaves alone when it writes.
+    A file's state is its size, time of change and inode: an installer that writes it changes them.
     """
 
     packages: dict[str, Metadata]
@@ -47,7 +48,7 @@ class Snapshot:
 
 
 def snapshot(sites: Sequence[Path]) -> Snapshot:
-    """Look at every package and file below ``sites``."""
+    """Return the content of the environment whose packages are in ``sites``."""
     packages, states = {}, {}
     owners: dict[str, dict[str, str]] = {}
     for one in installed.distributions(sites):
@@ -64,15 +65,15 @@ def snapshot(sites: Sequence[Path]) -> Snapshot:
 def findings(
     part: Slice, before: Snapshot, after: Snapshot, *, python: str, replaces: frozenset[str]
 ) -> list[Finding]:
-    """Return how a stage did more, less or other than append its slice.
+    """Return how a stage did anything else than add the packages of its slice.
 
-    ``replaces`` names the packages of a Colab runtime that this slice is there to change.
+    ``replaces`` names the packages of a Colab runtime that this slice must change.
     """
     locked = {one.name: one for one in part.packages if python in one.python}
     return [
         *_held(part.stage, locked, before, after, replaces),
         *_files(part.stage, before, after, replaces),
-        *_said(part.stage, locked, after),
+        *_metadata(part.stage, locked, after),
         *_required(part.stage, locked, after, python),
     ]
 
@@ -88,11 +89,11 @@ def _held(
         old, new = (some.packages.get(name) for some in (before, after))
         was, now = (one.version if one else "nothing" for one in (old, new))
         if name in locked and now != locked[name].version:
-            problem = f"stage {stage} is to bring {locked[name].version}, and {now} is there"
+            problem = f"stage {stage} installs {locked[name].version}, found {now}"
         elif name in locked and old and name not in replaces:
-            problem = f"stage {stage} brings it once more, where an earlier stage brought {was}"
+            problem = f"stage {stage} installs it again, an earlier stage installed {was}"
         elif name not in locked and was != now:
-            problem = f"stage {stage} is not to touch it, and changed {was} to {now}"
+            problem = f"stage {stage} changed {was} to {now}, but its slice does not have it"
         else:
             continue
         yield Finding(subject=name, problem=problem, remedy=REMEDY)
@@ -102,10 +103,10 @@ def _files(
     stage: str, before: Snapshot, after: Snapshot, replaces: frozenset[str]
 ) -> Iterator[Finding]:
     for place, owners in after.owners.items():
-        # Parts of one namespace may each bring the same __init__.py.
+        # Packages of one namespace may have the same __init__.py.
         if len(set(owners.values())) > 1 and before.owners.get(place) != owners:
-            problem = f"stage {stage}: claimed by {' and '.join(owners)}"
-            yield Finding(subject=place, problem=problem, remedy="give up one of the packages")
+            problem = f"stage {stage}: it belongs to {' and '.join(owners)}"
+            yield Finding(subject=place, problem=problem, remedy="drop one of the packages")
     for place, state in before.states.items():
         if after.states.get(place) != state and not before.owners[place].keys() <= replaces:
             owner = " and ".join(before.owners[place])
@@ -113,10 +114,10 @@ def _files(
             yield Finding(subject=place, problem=problem, remedy=REMEDY)
 
 
-def _said(stage: str, locked: Mapping[str, Package], after: Snapshot) -> Iterator[Finding]:
+def _metadata(stage: str, locked: Mapping[str, Package], after: Snapshot) -> Iterator[Finding]:
     for name, package in locked.items():
         if name in after.packages and after.packages[name].requires != package.requires:
-            problem = f"stage {stage}: its wheel requires something else than the lock says"
+            problem = f"stage {stage}: its wheel has other requirements than the lock"
             yield Finding(subject=name, problem=problem, remedy="nox -s lock")
 
 
@@ -132,7 +133,7 @@ def _required(
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A fresh environment to install into: its ``prefix``, and ``python`` as in ``3.12``."""
+    """An environment to install into: its ``prefix``, and ``python`` as in ``3.12``."""
 
     prefix: Path
     python: str
@@ -147,16 +148,14 @@ class Place:
         return snapshot([self.prefix / f"lib/python{self.python}/site-packages"])
 
     def install(self, *arguments: str) -> str:
-        """Run ``uv pip install`` and return what is wrong, or nothing."""
+        """Run ``uv pip install`` and return what is wrong, ``""`` if nothing."""
         command = [resolve.uv(), "pip", "install", "--quiet", "--python", self.interpreter]
         done = process.run([*command, *arguments])
-        return (
-            "" if done.code == 0 else " ".join(done.stderr.split()) or f"uv ended with {done.code}"
-        )
+        return (" ".join(done.stderr.split()) or f"uv ended with {done.code}") if done.code else ""
 
 
 def fresh(prefix: Path, python: str) -> Place:
-    """Make an empty environment with the interpreter ``python``, in place of what was there."""
+    """Make an empty environment with the interpreter ``python``; an old one in that folder goes."""
     command = [resolve.uv(), "venv", "--quiet", "--no-project", "--clear", "--python", python]
     done = process.run([*command, str(prefix)])
     if done.code != 0:
@@ -168,12 +167,12 @@ def fresh(prefix: Path, python: str) -> Place:
 
 
 def stand_in(target: Target, lock: Lock, place: Place) -> None:
-    """Install what a Colab runtime has of the target's needs, and their neighbours, in its versions.
+    """Install the runtime's versions of the packages that the target needs, and their neighbours.
 
-    The index's torch may bring other CUDA libraries than Colab's: those are not held to.
+    The index's torch may require other CUDA libraries than Colab has, so these are not constrained.
     """
     own = target.runtime.packages
-    ours = {one.name for part in lock.slices for one in part.packages}
+    ours = {one.name for _, one in lock.pins}
     names = {*lock.provided, *target.neighbours, *ours} & own.keys()
     roots = [
         name for name in sorted(names) if not target.protects(name) or name.startswith("torch")
@@ -184,14 +183,15 @@ def stand_in(target: Target, lock: Lock, place: Place) -> None:
     wanted = [f"{name}=={resolve.public(own[name])}" for name in roots]
     if wrong := place.install("--constraints", str(constraints), *wanted):
         raise InputError(
-            f"no stand-in of runtime {target.runtime.name}: {wrong}", remedy="see above"
+            f"no stand-in for runtime {target.runtime.name}: {wrong}",
+            remedy="check that the index has these versions",
         )
 
 
 def append(
     target: Target, lock: Lock, stage: Stage, place: Place, *, root: Path = ROOT
 ) -> list[Finding]:
-    """Install one stage and return what is wrong with what it did."""
+    """Install one stage and return the findings."""
     part = lock.slices[lock.stages.index(stage.name)]
     path = root / "lockfiles" / target.name / part.file
     before = place.look()
@@ -204,17 +204,17 @@ def append(
     found = findings(part, before, place.look(), python=place.python, replaces=replaces)
     done = process.run([place.interpreter, "-c", stage.probe])
     if done.code != 0:
-        said = done.stderr.strip().splitlines() or [f"ended with {done.code}"]
-        problem = f"the probe of stage {stage.name} fails: {said[-1]}"
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.code}"]
+        problem = f"the probe of stage {stage.name} fails: {lines[-1]}"
         found.append(Finding(subject=stage.name, problem=problem, remedy=REMEDY))
     return found
 
 
 def train(place: Place, target: str, *, root: Path = ROOT) -> None:
-    """Train and score the tiny model there, in 4 bits, by the command that a user would give."""
+    """Train and score the tiny model there in 4 bits, with the command that a user would run."""
     run_folder = place.prefix / "run"
     command = [place.interpreter, "-m", "paperlora", "train", "eval", "--config", "tiny"]
-    # A stand-in has what the target needs of its runtime, so it verifies like the runtime.
+    # The stand-in has all that the target needs from its runtime, so it verifies like the runtime.
     variables = {**os.environ, "PYTHONPATH": str(root / "src"), "PAPERLORA_TARGET": target}
     done = process.run([*command, "--run", str(run_folder)], environment=variables)
     if done.code != 0:
@@ -230,19 +230,18 @@ def run(
     trains: bool = False,
     root: Path = ROOT,
 ) -> None:
-    """Install ``name`` stage by stage into a fresh environment and print a line for each stage.
+    """Install ``name`` stage by stage into a new environment and print a line for each stage.
 
-    ``keep`` leaves the environment there; ``trains`` trains the tiny model in it. Raises
-    ``FindingsError`` after the first stage that did not just append.
+    The environment stays in the folder ``keep``; ``trains`` trains the tiny model in it. Raises
+    ``FindingsError`` after the first stage that did anything else than add its packages.
     """
     target, lock = targets.load(name, root=root), locks.load(name, root=root)
     prefix = keep or root / f".envs/order-{name}"
     place = fresh(prefix, python or sys.executable)
     try:
         if target.colab:
-            print(
-                f"installing a stand-in of Colab's runtime {target.runtime.name}", file=sys.stderr
-            )
+            what = f"a stand-in for Colab's runtime {target.runtime.name}"
+            print(f"installing {what}", file=sys.stderr)
             stand_in(target, lock, place)
         for stage in target.stages:
             begun = time.monotonic()
@@ -250,9 +249,9 @@ def run(
             for one in found:
                 print(one)
             if found:
-                raise FindingsError(f"stage {stage.name} of {name} does not just append")
+                raise FindingsError(f"stage {stage.name} of {name} does not only add its packages")
             seconds = time.monotonic() - begun
-            print(f"{stage.slice_name}: appended, nothing earlier changed, works ({seconds:.1f} s)")
+            print(f"{stage.slice_name}: added, nothing earlier changed, works ({seconds:.1f} s)")
         if trains:
             train(place, name, root=root)
     finally:

@@ -1,14 +1,13 @@
-"""Resolving: one resolution per target with uv, cut into one slice per stage.
+"""Resolve each target with uv, and cut the resolution into one slice for each stage.
 
-All stages are resolved in one go. Then the stages 1..k are compiled with that resolution as
-constraints, for each k, and what k adds to k - 1 is slice k: so no slice needs a later one.
+All stages are resolved together. Then, for each k, stages 1..k are compiled with that resolution as
+constraints. Slice k is what k adds to k - 1, so no slice needs a later one.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -17,21 +16,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paperlora import process
+from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
-from paperlora.environment.core.lock import (
-    GENERATED,
-    Lock,
-    Package,
-    Slice,
-    Wheel,
-    lock_text,
-    refuse_hand_written,
-    slice_text,
-    text_digest,
-    write_generated,
-)
+from paperlora.environment.core.lock import Lock, Package, Slice, Wheel
 from paperlora.environment.locks import metadata
-from paperlora.errors import InputError, NetworkError
+from paperlora.errors import DataError, InputError, NetworkError
 from paperlora.files import ROOT
 
 if TYPE_CHECKING:
@@ -42,56 +32,61 @@ if TYPE_CHECKING:
 
 _SYSTEMS = {"x86_64-manylinux": "sys_platform == 'linux' and platform_machine == 'x86_64'"}
 _CONNECTIONS = 8
+# A comment, or a pin with its hashes; neither ends in a backslash that would join the next line.
+_ENTRY = re.compile(
+    r"#[^\\\n]*\n"
+    r"|([a-z0-9-]+)==([\w.+!-]+)(?: ; [^#\\\n]+)?(?: \\\n    --hash=sha256:[0-9a-f]{64})+\n"
+)
 _OPTIONS = ("--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--only-binary=:all:")
 
 
 def uv() -> str:
-    """Return the path of the pinned uv, which ``env/bootstrap.py`` installs when it is missing."""
+    """Return the path of the pinned uv; ``env/bootstrap.py`` installs it when it is missing."""
     folder = os.environ.get("PAPERLORA_TOOLS")
     if not folder:
         command = [sys.executable, str(ROOT / "env/bootstrap.py"), "tools"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-        if done.returncode:
-            raise InputError("the tool environment could not be made", remedy="see the line above")
-        folder = done.stdout.strip()
+        done = process.run(command)
+        if done.code:
+            raise InputError("the tool environment could not be made", remedy=done.stderr.strip())
+        folder = done.text
     return str(Path(folder) / "uv")
 
 
 def compiled(folder: Path, requirements: Sequence[str], *options: str) -> str:
     """Run ``uv pip compile`` in ``folder`` and return what it prints.
 
-    uv's own configuration (indexes, certificates) stays in force: it is the user's. No Python is
-    downloaded: resolving for one needs none, and offline each try would cost ten seconds.
+    The user's own configuration of uv (indexes, certificates) applies. No Python is downloaded:
+    a resolution needs none, and without a network each try would take ten seconds.
     """
     handle, source = tempfile.mkstemp(dir=folder, suffix=".in")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write("\n".join(requirements) + "\n")
     command = [uv(), "--directory", str(folder), "pip", "compile", *_OPTIONS, *options, source]
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode == 0:
-        return done.stdout
+    done = process.run(command, environment=environment)
+    if done.code == 0:
+        return done.stdout.decode()
     reason = " ".join(done.stderr.split())
     if re.search(r"error sending request|failed to fetch|dns|timed out", reason, re.IGNORECASE):
         raise NetworkError(f"uv cannot reach the package index: {reason}", remedy="try again")
-    raise InputError(f"uv finds no resolution: {reason}", remedy="change env/stages.toml")
+    raise InputError(f"uv found no resolution: {reason}", remedy="change env/stages.toml")
 
 
 def wanted(target: Target, stage: Stage) -> list[str]:
-    """Return the requirements of ``stage``: bare where the runtime's own version serves."""
-    return [one.name if serves(target.runtime, one) else str(one) for one in stage.requirements]
+    """Return the requirements of ``stage``, without a version where the runtime's own one fits."""
+    return [one.name if fits(target.runtime, one) else str(one) for one in stage.requirements]
 
 
-def serves(runtime: Runtime, one: Requirement) -> bool:
-    """Say whether the runtime has ``one`` in a version that the project accepts."""
+def fits(runtime: Runtime, one: Requirement) -> bool:
+    """Return whether the runtime has ``one`` in a version that the project accepts."""
     own = runtime.packages.get(one.name, "")
     return own != "" and metadata.accepts(one.accepts or one.version, own)
 
 
 def constraints(target: Target) -> list[str]:
-    """Return the runtime's versions as constraints, but for packages of which another is taken."""
+    """Return the runtime's versions as constraints, except for packages that get another version."""
     asked = [one for stage in target.stages for one in stage.requirements]
-    changed = {one.name for one in asked if not serves(target.runtime, one)}
+    changed = {one.name for one in asked if not fits(target.runtime, one)}
     return [
         f"{name}=={public(version)}"
         for name, version in target.runtime.packages.items()
@@ -100,15 +95,15 @@ def constraints(target: Target) -> list[str]:
 
 
 def public(version: str) -> str:
-    """Return ``2.10.0`` of ``2.10.0+cu128``: the index has the one, Colab the other."""
+    """Return ``2.10.0`` of ``2.10.0+cu128``: the index has the first form, Colab the second."""
     return version.partition("+")[0]
 
 
 def _settings(target: Target) -> str:
-    """Return uv's settings: one platform, and a runtime's protected packages as complete as they are.
+    """Return uv's settings: one platform, and no requirements for a runtime's protected packages.
 
-    What Colab's own build of torch requires is there; what the index's build of the same version
-    requires may be another CUDA.
+    A runtime has all that its own build of torch requires. The index's build of the same version may
+    require another CUDA.
     """
     lines = ["[tool.uv]", f'environments = ["{_SYSTEMS[target.platform.split("_2_")[0]]}"]']
     for name, version in target.runtime.packages.items():
@@ -127,7 +122,7 @@ def _pins(text: str) -> dict[str, list[str]]:
 
 
 def _wheels(folder: Path, target: Target, pins: Sequence[str]) -> list[Package]:
-    """Ask uv, for each Python of the target, which of the pins apply and by which files."""
+    """Return the packages that apply to each Python of the target, with their permitted files."""
     merged: dict[tuple[str, str], tuple[list[str], dict[str, Wheel]]] = {}
     urls: dict[tuple[str, str], str] = {}
     for python in sorted(target.python):
@@ -163,7 +158,7 @@ def _stage_of(
     """Return name → the first stage that needs the package, by cumulative compilation."""
     (folder / "constraints.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
     asked = list(accumulate(wanted(target, stage) for stage in target.stages))
-    # At once: nearly all of their time is the index's.
+    # In parallel: nearly all of the time goes into waiting for the index.
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
         texts = list(pool.map(lambda some: compiled(folder, some, *options), asked))
     first: dict[str, str] = {}
@@ -173,11 +168,11 @@ def _stage_of(
     return first
 
 
-def resolve(target: Target) -> tuple[Lock, dict[str, str]]:
-    """Resolve one target and return its lock with the text of each slice by file name.
+def resolve(target: Target) -> Lock:
+    """Resolve one target and return its lock.
 
-    Raises ``InputError`` when nothing satisfies the requirements or the runtime's facts are
-    incomplete, ``NetworkError`` when the index cannot be reached.
+    Raises ``InputError`` when nothing satisfies the requirements or facts about the runtime are
+    missing, ``NetworkError`` when the index cannot be reached.
     """
     oldest = min(target.python, key=lambda version: int(version.split(".")[1]))
     universal = ("--universal", "--python-version", oldest, "--exclude-newer", target.cutoff)
@@ -197,7 +192,7 @@ def resolve(target: Target) -> tuple[Lock, dict[str, str]]:
 
 
 def _provided(target: Target, found: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return name → version of what a Colab target needs and its runtime has."""
+    """Return name → version of the packages that a Colab target needs and its runtime has."""
     if not target.colab:
         return {}
     own = target.runtime.packages
@@ -211,35 +206,28 @@ def _version(pin: str) -> str:
 
 def _cut(
     target: Target, packages: list[Package], first: dict[str, str], provided: dict[str, str]
-) -> tuple[Lock, dict[str, str]]:
-    python = tuple(sorted(target.python))
-    slices, texts = [], {}
+) -> Lock:
+    slices = []
     for stage in target.stages:
         mine = tuple(package for package in packages if first[package.name] == stage.name)
-        text = slice_text(target.name, stage.name, mine, python)
-        texts[stage.slice_name] = text
-        digest = text_digest(text)
-        slices.append(Slice(stage=stage.name, file=stage.slice_name, sha256=digest, packages=mine))
-    lock = Lock(
+        slices.append(Slice(stage=stage.name, file=stage.slice_name, packages=mine))
+    return Lock(
         target=target.name,
         input_digest=target.input_digest,
         uv=_uv_version(),
         cutoff=target.cutoff,
         runtime=target.runtime.name,
-        runtime_commit=target.runtime.commit,
-        python=python,
+        python=tuple(sorted(target.python)),
         platform=target.platform,
         installed_bytes=target.installed_bytes,
         provided=provided,
         slices=tuple(slices),
         digest="",
     )
-    return lock, texts
 
 
 def _uv_version() -> str:
-    done = subprocess.run([uv(), "--version"], capture_output=True, text=True, check=True)
-    return done.stdout.split()[1]
+    return process.run([uv(), "--version"]).text.split()[1]
 
 
 def resolve_tools(tools: Toolset, cutoff: str) -> str:
@@ -247,11 +235,28 @@ def resolve_tools(tools: Toolset, cutoff: str) -> str:
     with tempfile.TemporaryDirectory() as name:
         options = ("--universal", "--python-version", tools.python, "--exclude-newer", cutoff)
         text = compiled(Path(name), tools.packages, *options, "--generate-hashes")
-    return f"# {GENERATED}\n{text}"
+    return f"# {locks.GENERATED}\n{text}"
+
+
+def tool_pins(text: str) -> list[tuple[str, str]]:
+    """Return the (name, version) pairs of a list of hashed requirements, as uv writes them.
+
+    Raises ``DataError`` that names the first line of anything else, such as a pin without a hash.
+    """
+    found, place = [], 0
+    while place < len(text):
+        entry = _ENTRY.match(text, place)
+        if entry is None:
+            line = text.count("\n", 0, place) + 1
+            raise DataError(f"line {line} does not begin a pin with hashes", remedy="nox -s lock")
+        if entry[1]:
+            found.append((entry[1], entry[2]))
+        place = entry.end()
+    return found
 
 
 def run(*names: str, root: Path = ROOT) -> int:
-    """Rebuild the locks of the tools and of the named targets (all by default) and return 0.
+    """Write the locks of the tools and of the named targets (by default all) again; return 0.
 
     Nothing is written before everything is resolved, so a failure leaves the locks as they were.
     """
@@ -264,17 +269,16 @@ def run(*names: str, root: Path = ROOT) -> int:
         files[root / f"lockfiles/{tools.name}.txt"] = resolve_tools(tools, loaded[0].cutoff)
     for target in loaded:
         print(f"locking target {target.name}", file=sys.stderr)
-        lock, texts = resolve(target)
+        lock = resolve(target)
         folder = root / "lockfiles" / target.name
-        files |= {folder / name: text for name, text in texts.items()}
-        files[folder / "lock.json"] = lock_text(lock)
+        files |= {folder / name: text for name, text in locks.texts(lock).items()}
         surplus |= {*folder.glob("*.txt")} - {*files}
-        count = sum(len(part.packages) for part in lock.slices)
+        count = len(lock.pins)
         said.append(f"{target.name}: {count} packages in {len(lock.slices)} slices, uv {lock.uv}")
     for path in (*files, *surplus):
-        refuse_hand_written(path)
+        locks.refuse_hand_written(path)
     for path, text in files.items():
-        write_generated(path, text)
+        locks.write_generated(path, text)
     for path in surplus:
         path.unlink()
     print("\n".join(said))

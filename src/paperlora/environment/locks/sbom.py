@@ -1,7 +1,7 @@
-"""SBOM: the lock as a CycloneDX 1.6 document, with each file's hash and each package's licence.
+"""Print a lock as a CycloneDX 1.6 document (SBOM), with file hashes and licences.
 
-Names, versions and hashes are the lock's; licences are what the installed packages say of
-themselves. Nothing in it changes from run to run.
+Names, versions and hashes come from the lock, licences from the metadata of the installed packages.
+The document is the same on every run.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _FREE_TEXT = 80
 
 
 def licence(about: Message) -> str:
-    """Return the licence that a package's METADATA names, ``""`` where it names none.
+    """Return the licence in a package's METADATA, ``""`` where there is none.
 
-    An SPDX expression (PEP 639) goes before the older field, and that before classifiers.
+    It is the SPDX expression (PEP 639), else the older field, else the classifiers.
     """
     older = about.get("License", "").strip()
     classes = [
@@ -42,7 +42,7 @@ def licence(about: Message) -> str:
 
 
 def document(lock: Lock, python: str, licences: Mapping[str, str]) -> dict[str, Any]:
-    """Return the document for what ``lock`` installs into Python ``3.x``.
+    """Return the document for the packages that ``lock`` installs into Python ``3.x``.
 
     ``licences`` is package → licence.
     """
@@ -91,7 +91,7 @@ def _component(stage: str, package: Package, named: str) -> dict[str, Any]:
 
 
 def run(target: str, *, root: Path = ROOT) -> None:
-    """Print the document for ``target``, with the licences of what is installed here."""
+    """Print the document for ``target``, with the licences of the packages installed here."""
     parser = HeaderParser()
     licences = {}
     for one in installed.distributions():

@@ -1,6 +1,6 @@
-"""Update: moves the cutoff, locks everything anew and says what that changed, and why it matters.
+"""Move the cutoff, lock everything again, and print what changed and why each package is there.
 
-The change is left in the working tree, with a text for its pull request on stdout.
+The changed files stay in the working tree; stdout has the text for the pull request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from paperlora.environment.core import runtime
 from paperlora.environment.core import target as targets
 from paperlora.environment.core.installed import normalised
 from paperlora.environment.locks import freeze as freezes
-from paperlora.environment.locks import metadata, resolve, slices
+from paperlora.environment.locks import metadata, resolve
 from paperlora.errors import InputError
 from paperlora.files import ROOT, write_text
 
@@ -31,7 +31,7 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Change:
-    """A package of a target (or tool list) whose version moved; ``""`` for none."""
+    """A package of a target (or tool list) whose version changed; ``""`` where it is not locked."""
 
     target: str
     package: str
@@ -43,7 +43,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Pin:
-    """What is compared of a lock: a version, its stage, and why it is there."""
+    """One package of a lock: its version, its stage, and why it is there."""
 
     version: str
     stage: str
@@ -51,7 +51,7 @@ class Pin:
 
 
 def pins(*, root: Path = ROOT) -> dict[tuple[str, str], Pin]:
-    """Return (target or tool list, package) → pin, for every lock that is there."""
+    """Return (target or tool list, package) → pin, for every lock that exists."""
     found = {}
     stages = targets.stages(root=root)
     asked = {one.name: one.why for stage in stages for one in stage.requirements}
@@ -60,31 +60,29 @@ def pins(*, root: Path = ROOT) -> dict[tuple[str, str], Pin]:
             continue
         lock = locks.load(name, root=root)
         users = _users(lock)
-        for part in lock.slices:
-            for one in part.packages:
-                why = asked.get(one.name) or f"required by {', '.join(users.get(one.name, ['?']))}"
-                found[name, one.name] = Pin(version=one.version, stage=part.stage, why=why)
+        for stage, one in lock.pins:
+            why = asked.get(one.name) or f"required by {', '.join(users.get(one.name, ['?']))}"
+            found[name, one.name] = Pin(version=one.version, stage=stage, why=why)
     for tool in targets.toolsets(root=root):
         path = root / f"lockfiles/{tool.name}.txt"
         if path.exists():
-            for pin in slices.parse(path.read_text(encoding="utf-8")):
+            for package, version in resolve.tool_pins(path.read_text(encoding="utf-8")):
                 why = f"tools of `{tool.name}`"
-                found[tool.name, pin.name] = Pin(version=pin.version, stage="", why=why)
+                found[tool.name, package] = Pin(version=version, stage="", why=why)
     return found
 
 
 def _users(lock: locks.Lock) -> dict[str, list[str]]:
     """Return name → the locked packages that require it, on any Python or for any extra."""
     found: dict[str, list[str]] = {}
-    for part in lock.slices:
-        for one in part.packages:
-            for text in one.requires:
-                found.setdefault(normalised(metadata.requirement(text).name), []).append(one.name)
+    for _, one in lock.pins:
+        for text in one.requires:
+            found.setdefault(normalised(metadata.requirement(text).name), []).append(one.name)
     return {name: sorted(set(users))[:4] for name, users in found.items()}
 
 
 def changes(old: Mapping[tuple[str, str], Pin], new: Mapping[tuple[str, str], Pin]) -> list[Change]:
-    """Return what differs between two states of the locks."""
+    """Return the differences between two states of the locks."""
     found = []
     for target, package in old.keys() | new.keys():
         before, after = old.get((target, package)), new.get((target, package))
@@ -99,7 +97,7 @@ def changes(old: Mapping[tuple[str, str], Pin], new: Mapping[tuple[str, str], Pi
 
 
 def _step(old: str, new: str) -> str:
-    """Say how far a version moved, by the first number that differs."""
+    """Return how far a version moved, by the first number that differs."""
     if not old or not new:
         return ""
     pairs = zip(old.split("."), new.split("."), strict=False)
@@ -111,26 +109,26 @@ def table(found: list[Change]) -> str:
     """Return the changes as a Markdown table."""
     if not found:
         return "No pin changed.\n"
-    rows = [("target", "package", "from", "to", "stage", "why it matters"), ("---",) * 6]
+    rows = [("target", "package", "from", "to", "stage", "why it is there"), ("---",) * 6]
     rows += [(c.target, c.package, c.old or "–", c.new or "–", c.stage, c.why) for c in found]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def run(*, cutoff: str = "", name: str = "", freeze: str = "", root: Path = ROOT) -> None:
-    """Move the cutoff (to today by default), lock everything anew and print what changed.
+    """Move the cutoff (by default to today), lock everything again and print what changed.
 
     With ``name`` and ``freeze`` (a commit of Colab's backend-info, or ``FILE@COMMIT``) the facts of
-    that runtime are written first. When nothing satisfies the new inputs, the old ones are put back.
+    that runtime are written first. When nothing satisfies the new inputs, the old ones are restored.
     """
     cutoff = cutoff or time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime())
     if not _INSTANT.fullmatch(cutoff):
-        raise InputError(f"{cutoff!r} is no instant", remedy="write it like 2026-11-20T00:00:00Z")
+        raise InputError(f"{cutoff!r} is not a time", remedy="write it like 2026-11-20T00:00:00Z")
     if bool(name) != bool(freeze):
         raise InputError(
             "a runtime needs a name and a freeze", remedy="pass --runtime and --freeze"
         )
     if name and not _NAME.fullmatch(name):
-        raise InputError(f"{name!r} names no runtime", remedy="write it like 2026.10")
+        raise InputError(f"{name!r} is not the name of a runtime", remedy="write it like 2026.10")
     path = root / "env/targets.toml"
     facts = root / f"env/colab/{name}.toml" if name else None
     before = {one: one.read_text("utf-8") for one in (path, facts) if one and one.exists()}
@@ -160,7 +158,7 @@ def _facts(name: str, source: str, *, root: Path) -> str:
     file, _, commit = source.rpartition("@")
     if not re.fullmatch(r"[0-9a-f]{40}", commit):
         raise InputError(
-            f"{source!r} names no commit", remedy="pass 40 hex digits, or FILE@COMMIT when offline"
+            f"{source!r} has no commit", remedy="pass 40 hex digits, or FILE@COMMIT when offline"
         )
     known = runtime.names(root=root)
     python = runtime.load(name if name in known else known[-1], root=root).python

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tqdm import tqdm
 
-from paperlora.files import read_jsonl, write_json, write_jsonl
+from paperlora.files import read_json, read_jsonl, write_json, write_jsonl
 from paperlora.pipeline.dataset.dataset import SPLITS
 from paperlora.pipeline.evaluate import metric
 from paperlora.pipeline.model import adapter, encoding, load, store
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from paperlora.pipeline.config import EvalConfig, RunConfig
+    from paperlora.pipeline.config import EvalConfig, EvalSections
     from paperlora.pipeline.dataset.dataset import Example
     from paperlora.pipeline.model.load import Loaded
 
@@ -49,10 +49,17 @@ class Chosen:
     passages: list[Example]
 
 
-def evaluate(run: Path, config: RunConfig, *, device: str = "auto") -> None:
-    """Score ``run``'s adapter against its base and write ``predictions.jsonl`` and ``eval.json``."""
+def evaluate(
+    run: Path, config: EvalSections, *, environment: dict[str, Any], device: str = "auto"
+) -> None:
+    """Score ``run``'s adapter against its base and write ``predictions.jsonl`` and ``eval.json``.
+
+    ``environment`` is the record of this environment. Raises ``DataError`` when the base model is
+    not the one that the adapter was trained on.
+    """
     where = load.device(device)
-    files = store.obtain(config.model.id)
+    trained_on = read_json(run / "train.json")["model"]["revision_or_sha256"]
+    files = store.obtain(config.model.id, revision=trained_on)
     load.prepare(config.eval.seed)
     loaded = load.load(files, config.model, where)
     tuned = adapter.load_adapter(loaded, run / "adapter")
@@ -67,7 +74,9 @@ def evaluate(run: Path, config: RunConfig, *, device: str = "auto") -> None:
             row[f"{name}_score"] = _rounded(metric.score(row[name], row["reference"], tfidf))
     perplexities = _perplexities(loaded, tuned, chosen, config)
     write_jsonl(run / "predictions.jsonl", rows)
-    write_json(run / "eval.json", _summary(rows, perplexities, tfidf, config.eval))
+    summary = _summary(rows, perplexities, tfidf, config.eval)
+    about = {"environment": environment, "device": load.device_name(where)}
+    write_json(run / "eval.json", {**summary, **about})
 
 
 def choose(examples: list[Example], config: EvalConfig) -> Chosen:
@@ -84,7 +93,7 @@ def choose(examples: list[Example], config: EvalConfig) -> Chosen:
     )
 
 
-def generate(loaded: Loaded, tuned: Any, prompts: list[str], config: RunConfig) -> list[str]:  # noqa: ANN401
+def generate(loaded: Loaded, tuned: Any, prompts: list[str], config: EvalSections) -> list[str]:  # noqa: ANN401
     """Answer a batch of prompts by greedy decoding."""
     encoded = [
         encoding.encode(loaded.tokenizer, prompt, "", config.model.max_length).prompt
@@ -128,7 +137,7 @@ def _answers(
     loaded: Loaded,
     tuned: Any,  # noqa: ANN401
     chosen: dict[str, Chosen],
-    config: RunConfig,
+    config: EvalSections,
 ) -> list[dict[str, Any]]:
     """Return one row per question, with the answer of each model."""
     rows = [
@@ -165,7 +174,7 @@ def _perplexities(
     loaded: Loaded,
     tuned: Any,  # noqa: ANN401
     chosen: dict[str, Chosen],
-    config: RunConfig,
+    config: EvalSections,
 ) -> dict[str, dict[str, float]]:
     """Return model → split → perplexity of the reference answers."""
     total = 2 * sum(len(c.questions) + len(c.passages) for c in chosen.values())

@@ -10,7 +10,7 @@ import torch
 from transformers import TextStreamer
 
 from paperlora.errors import DataError, InputError
-from paperlora.files import read_jsonl
+from paperlora.files import read_json, read_jsonl
 from paperlora.pipeline.dataset.dataset import Passage, passages, question_prompt
 from paperlora.pipeline.evaluate.evaluate import end_tokens
 from paperlora.pipeline.model import adapter, encoding, load, store
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from paperlora.pipeline.config import RunConfig
+    from paperlora.pipeline.config import InferSections
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +28,14 @@ class Session:
     """A tuned model that is ready to answer about the papers of its run."""
 
     run: Path
-    config: RunConfig
+    config: InferSections
     loaded: load.Loaded
     tuned: Any
     passages: list[Passage]
     tfidf: TfIdf
 
 
-def start(run: Path, config: RunConfig, *, device: str = "auto") -> Session:
+def start(run: Path, config: InferSections, *, device: str = "auto") -> Session:
     """Load the adapter of ``run`` and the passages of its papers.
 
     Raises ``DataError`` when the run has no adapter yet.
@@ -48,8 +48,9 @@ def start(run: Path, config: RunConfig, *, device: str = "auto") -> Session:
         for passage in passages(document, config.dataset.passage_words)
     ]
     where = load.device(device)
-    files = store.obtain(config.model.id)
-    load.prepare(config.eval.seed)
+    trained_on = read_json(run / "train.json")["model"]["revision_or_sha256"]
+    files = store.obtain(config.model.id, revision=trained_on)
+    load.prepare(0)  # nothing is drawn at random; the threads decide the last bits
     loaded = load.load(files, config.model, where)
     return Session(
         run=run,
@@ -101,17 +102,22 @@ def best_passage(session: Session, question: str) -> Passage | None:
 
 
 def questions(given: list[str]) -> Iterator[str]:
-    """Yield the questions of the command line, or of stdin one a line; prompt on a terminal."""
+    """Yield the questions of the command line, or those of stdin, one a line.
+
+    On a terminal there is a prompt and an empty line ends; empty lines of a file are skipped.
+    """
     if given:
         question = " ".join(given).strip()
         if not question:
             raise InputError("the question is empty", remedy="put it after the options, in quotes")
         yield question
         return
+    terminal = sys.stdin.isatty()
     while True:
-        if sys.stdin.isatty():
+        if terminal:
             print("question (empty to end): ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline().strip()
-        if not line:
+        line = sys.stdin.readline()
+        if not line or (terminal and not line.strip()):
             return
-        yield line
+        if line.strip():
+            yield line.strip()

@@ -1,11 +1,11 @@
-"""How an answer is scored against its reference: relevance, overlap, and the mixed accuracy.
+"""Score an answer against its reference: relevance, overlap, and their mean.
 
 - relevance: cosine of the TF-IDF vectors of answer and reference, with inverse document
-  frequencies over the training answers (Spärck Jones 1972): do they speak of the same things?
-- overlap: ROUGE-L F1 over words (Lin 2004): do they say it in the same order?
+  frequencies over the training answers (Spärck Jones 1972): do both use the same rare words?
+- overlap: ROUGE-L F1 over words (Lin 2004): do both have the same words in the same order?
 - score: the mean of the two. An answer is accurate when its score reaches the threshold.
 
-All lie between 0 and 1. Both are lexical: a right answer in other words scores low.
+All are between 0 and 1. They compare words only: a right answer in other words scores low.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One answer against one reference."""
+    """How well one answer agrees with its reference, from 0 to 1."""
 
     relevance: float
     overlap: float
@@ -36,7 +36,7 @@ class Score:
 
 
 def score(answer: str, reference: str, tfidf: TfIdf) -> Score:
-    """Score ``answer`` against ``reference``."""
+    """Return the score of ``answer`` against ``reference``."""
     return Score(
         relevance=tfidf.similarity(answer, reference),
         overlap=rouge_l(words(answer), words(reference)),
@@ -44,7 +44,7 @@ def score(answer: str, reference: str, tfidf: TfIdf) -> Score:
 
 
 def rouge_l(answer: Sequence[str], reference: Sequence[str]) -> float:
-    """Return the F1 of the longest common subsequence of two word lists (0 when either is empty)."""
+    """Return the F1 of the longest common subsequence of two word lists; 0 when either is empty."""
     row = [0] * (len(reference) + 1)
     for word in answer:
         diagonal = 0
@@ -57,7 +57,7 @@ def rouge_l(answer: Sequence[str], reference: Sequence[str]) -> float:
 
 
 def wilson(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """Return the 95 % score interval of a share (Wilson 1927); (0, 1) when nothing was counted."""
+    """Return the 95 % score interval of a share (Wilson 1927); (0, 1) when ``n`` is 0."""
     if not n:
         return 0.0, 1.0
     share = hits / n

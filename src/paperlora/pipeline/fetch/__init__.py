@@ -1,5 +1,5 @@
-"""Papers from the web: a list of papers goes in, a folder of PDFs with their list comes out.
+"""Downloads papers: a list of papers goes in; a folder of PDFs with its own list comes out.
 
-``fetch`` is the command; ``paper_list`` reads and writes the list, ``download`` brings one file,
-``web`` explains what servers answer.
+``fetch`` is the command, ``paper_list`` reads and writes lists, ``download`` downloads one file,
+``web`` turns the answers of servers into errors.
 """

@@ -1,7 +1,7 @@
-"""The ``fetch`` command: brings the papers of a list to a folder, one polite request at a time.
+"""The ``fetch`` command: downloads the papers of a list to a folder, one request at a time.
 
-A paper that is there already is not fetched again. One that fails does not stop the others; all
-failures are told together at the end. What breaks off is gone on with by the next call.
+A paper that is in the folder already is not downloaded again. A paper that fails does not stop the
+others; all failures are reported at the end. The next call resumes a download that broke off.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import fcntl
 import os
 import sys
 import time
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
@@ -23,10 +23,10 @@ from paperlora.errors import DataError, InputError, NetworkError, PaperloraError
 from paperlora.files import sha256_file
 from paperlora.pipeline.fetch import paper_list
 from paperlora.pipeline.fetch.download import DEFAULT, Download, Limits, download, is_pdf
-from paperlora.pipeline.fetch.web import ExhaustedError, length, open_session
+from paperlora.pipeline.fetch.web import ExhaustedError, length, open_session, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from paperlora.pipeline.fetch.paper_list import Paper
@@ -35,21 +35,21 @@ ARXIV = "https://arxiv.org/pdf"
 ARXIV_PAUSE = 3.0
 """Seconds between requests to arXiv: https://info.arxiv.org/help/api/tou.html asks for them."""
 TYPICAL = 2_500_000
-"""Bytes of a paper whose size is not known beforehand: for the estimate only."""
+"""Bytes of a paper of unknown size, for the estimate only."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FetchResult:
-    """What became of each paper, by name; ``hashes`` has all that lie in the folder now."""
+    """What a call did, by the names of the papers."""
 
-    fetched: tuple[str, ...]
-    present: tuple[str, ...]
-    shipped: tuple[str, ...]
+    fetched: frozenset[str]
+    """The papers that this call downloaded."""
     hashes: Mapping[str, str]
+    """The SHA-256 of each PDF of the list that is in the folder now."""
     failures: Mapping[str, PaperloraError]
 
     def check(self) -> None:
-        """Raise what went wrong: ``DataError`` if nothing but data did, else ``NetworkError``."""
+        """Raise the failures: ``DataError`` if all of them are about data, else ``NetworkError``."""
         if not self.failures:
             return
         data = all(isinstance(error, DataError) for error in self.failures.values())
@@ -58,28 +58,69 @@ class FetchResult:
         raise (DataError if data else NetworkError)(f"{papers} not fetched:{''.join(lines)}")
 
 
-def run(list_path: Path, to: Path, *, record: bool = False) -> FetchResult:
-    """Fetch the papers of the list to the folder ``to`` and print a line for each that is there.
+def run(
+    list_path: Path,
+    to: Path,
+    *,
+    record: bool = False,
+    limits: Limits = DEFAULT,
+    sleep: Callable[[float], None] = time.sleep,
+) -> FetchResult:
+    """Download the papers of the list to the folder ``to``; print a line for each that is there.
 
-    With ``record``, hashes that the list lacks are written into it. That trusts what came this
-    once; from then on every other copy is refused.
+    The folder's own list, where `parse` finds titles, fields and hashes, gets the entries of this
+    list in addition to those that it has. With ``record``, new hashes are written into both lists:
+    this trusts the first download, and every later copy has to be the same.
     Raises ``InputError``, ``NetworkError`` or ``DataError``.
     """
-    papers = paper_list.read(list_path)
-    result = fetch(papers, to)
+    listed = paper_list.read(list_path)
+    with _locked(to):
+        own = to / paper_list.LIST_NAME
+        held = {p.name: p for p in paper_list.read(own)} if own.is_file() else {}
+        wanted = {p.name: _merged(p, held.get(p.name), list_path, own) for p in listed}
+        held |= wanted
+        paper_list.write(own, list(held.values()))  # now: an interruption keeps the titles too
+        result = fetch(list(wanted.values()), to, limits=limits, sleep=sleep)
+        if record:
+            paper_list.write(own, _with_hashes(held.values(), result.hashes))
     for name, digest in result.hashes.items():
         print(digest, f"{to / name}.pdf", "fetched" if name in result.fetched else "present")
-    unknown = [p.name for p in papers if p.sha256 is None and p.name in result.hashes]
-    known = [replace(p, sha256=p.sha256 or result.hashes.get(p.name)) for p in papers]
-    # Beside the PDFs, where `parse` finds titles, fields and hashes.
-    paper_list.write(to / paper_list.LIST_NAME, known)
+    unknown = [p.name for p in listed if p.sha256 is None and p.name in result.hashes]
     if unknown and record:
-        paper_list.write(list_path, known)
-        _log(f"recorded in {list_path}: the hashes of {', '.join(unknown)}")
+        paper_list.write(list_path, _with_hashes(listed, result.hashes))
+        _log(f"wrote the hashes of {', '.join(unknown)} into {list_path}")
     elif unknown:
-        _log(f"{list_path} lacks the hashes of {', '.join(unknown)}; --record writes them into it")
+        _log(f"{list_path} has no hash of {', '.join(unknown)} → add them with --record")
     result.check()
     return result
+
+
+def _merged(paper: Paper, held: Paper | None, list_path: Path, own: Path) -> Paper:
+    """Return the entry for the folder's list: the newer one, with the older hash if it has none.
+
+    Raises ``InputError`` when the two have different sources: one file cannot hold both papers.
+    """
+    if held is None:
+        return paper
+    if paper.source != held.source:
+        raise InputError(
+            f"{paper.name!r} comes from {_source(paper)} in {list_path}, but from {_source(held)} in "
+            f"{own}",
+            remedy="rename one of them, or use another folder with --to",
+        )
+    return replace(paper, sha256=paper.sha256 or held.sha256)
+
+
+def _source(paper: Paper) -> str:
+    """Return the source as it may be printed: a query is replaced by "…"."""
+    key, value = paper.source
+    return (
+        f"{key} {shown(value)}{'?…' if '?' in value else ''}" if key == "url" else f"{key} {value}"
+    )
+
+
+def _with_hashes(papers: Iterable[Paper], hashes: Mapping[str, str]) -> list[Paper]:
+    return [replace(paper, sha256=paper.sha256 or hashes.get(paper.name)) for paper in papers]
 
 
 def fetch(
@@ -87,16 +128,14 @@ def fetch(
     to: Path,
     *,
     arxiv_base: str = ARXIV,
-    session: requests.Session | None = None,
     limits: Limits = DEFAULT,
     sleep: Callable[[float], None] = time.sleep,
 ) -> FetchResult:
-    """Fetch each paper that is not in the folder ``to`` yet, which is made if need be.
+    """Download each paper that is not in the folder ``to`` yet; the folder exists and is locked.
 
-    What fails is in the result's ``failures``; its ``check`` raises them.
-    Raises ``InputError`` when the folder cannot be used, ``DataError`` when another fetch uses it.
+    The result's ``failures`` has what failed; its ``check`` raises that.
     """
-    with _alone(to), nullcontext(session) if session else open_session() as web:
+    with open_session() as session:
         present = {p.name: digest for p in papers if (digest := _present(p, to))}
         arxiv = _Arxiv(base=arxiv_base, sleep=sleep)
         jobs = {}
@@ -106,35 +145,29 @@ def fetch(
                 jobs[paper.name] = Download(
                     url=url,
                     to=to / paper.file_name,
-                    session=web,
+                    session=session,
                     sha256=paper.sha256,
                     limits=limits,
-                    turn=arxiv.pause if arxiv.has(url) else lambda: None,
+                    before=arxiv.pause if arxiv.has(url) else lambda: None,
                     note=_log,
                     sleep=sleep,
                 )
         with _Progress(_sizes(jobs, arxiv)) as progress:
             hashes, failures = _download_each(jobs, progress)
-    return FetchResult(
-        fetched=tuple(hashes),
-        present=tuple(present),
-        shipped=tuple(p.name for p in papers if p.file is not None),
-        hashes=present | hashes,
-        failures=failures,
-    )
+    return FetchResult(fetched=frozenset(hashes), hashes=present | hashes, failures=failures)
 
 
 def _download_each(
     jobs: Mapping[str, Download], progress: _Progress
 ) -> tuple[dict[str, str], dict[str, PaperloraError]]:
-    """Return the hashes of what came and the errors of what did not, by name."""
+    """Return the hashes of the downloaded papers and the errors of the others, by name."""
     hashes: dict[str, str] = {}
     failures: dict[str, PaperloraError] = {}
     troubled: set[str | None] = set()
     for name, job in jobs.items():
         host = urlsplit(job.url).hostname
-        # Where all attempts at one paper failed, the next of that host get one each: a machine
-        # without a network should hear so soon.
+        # After all attempts at one paper failed, the next papers of that host get one attempt each:
+        # on a machine without a network the command should not take minutes to fail.
         limits = replace(job.limits, attempts=1) if host in troubled else job.limits
         try:
             hashes[name] = download(replace(job, limits=limits, progress=progress.of(name)))
@@ -148,7 +181,7 @@ def _download_each(
 
 
 def _present(paper: Paper, to: Path) -> str | None:
-    """Return the hash of the paper's PDF if it is in the folder and good."""
+    """Return the hash of the paper's PDF if the folder has it, and it is the right one."""
     path = to / paper.file_name
     if paper.file is not None or not path.is_file():
         return None
@@ -157,12 +190,12 @@ def _present(paper: Paper, to: Path) -> str | None:
         return digest
     if digest == paper.sha256:
         return digest
-    _log(f"{path} is not the paper of the list: fetching that")
+    _log(f"{path} is not the PDF in the list: downloading that one")
     return None
 
 
 class _Arxiv:
-    """Knows arXiv's addresses, and keeps ``ARXIV_PAUSE`` between two requests to it."""
+    """Recognises arXiv's addresses, and keeps ``ARXIV_PAUSE`` between two requests to them."""
 
     def __init__(self, *, base: str, sleep: Callable[[float], None]) -> None:
         self._base = base
@@ -180,12 +213,12 @@ class _Arxiv:
 
 
 def _sizes(jobs: Mapping[str, Download], arxiv: _Arxiv) -> dict[str, int]:
-    """Estimate the bytes of each paper, and say the sum.
+    """Estimate the bytes of each paper by HEAD requests, and log their sum.
 
-    arXiv is not asked, since each question would cost a pause; its papers count as typical.
+    arXiv gets no such request, because each would cost a pause; its papers count as typical.
     """
     sizes = dict.fromkeys(jobs, TYPICAL)
-    # An estimate is not worth a second attempt: the first error ends the asking.
+    # An estimate is not worth a second attempt: the first error ends the requests.
     with suppress(requests.RequestException, urllib3.exceptions.HTTPError):
         for name, job in jobs.items():
             if not arxiv.has(job.url):
@@ -197,7 +230,7 @@ def _sizes(jobs: Mapping[str, Download], arxiv: _Arxiv) -> dict[str, int]:
 
 
 class _Progress:
-    """One bar for all papers, in bytes; each estimate gives way to what the server says."""
+    """One bar for all papers, in bytes; the server's size replaces the estimate of each."""
 
     def __init__(self, sizes: dict[str, int]) -> None:
         self._sizes = sizes
@@ -213,7 +246,7 @@ class _Progress:
         self._bar.close()
 
     def of(self, name: str) -> Callable[[int, int | None], None]:
-        """Return the function that a download of ``name`` calls with bytes there and expected."""
+        """Return the function that the download calls with bytes received and bytes expected."""
 
         def report(done: int, total: int | None) -> None:
             self._sizes[name] = max(done, total or self._sizes[name])
@@ -223,7 +256,7 @@ class _Progress:
         return report
 
     def drop(self, name: str) -> None:
-        """Take a paper that failed out of the sum."""
+        """Remove a paper that failed from the sum."""
         self._sizes[name] = 0
         self._move(name, 0)
 
@@ -234,31 +267,28 @@ class _Progress:
 
 
 @contextmanager
-def _alone(to: Path) -> Iterator[None]:
-    """Make the folder and hold it, so that two fetches never write the same file."""
+def _locked(to: Path) -> Iterator[None]:
+    """Create the folder and lock it, so that two commands never write the same file."""
     try:
         to.mkdir(parents=True, exist_ok=True)
         handle = os.open(to, os.O_RDONLY)
     except OSError as error:
         raise InputError(
-            f"cannot use the folder {to}: {error.strerror}", remedy="name another with --to"
+            f"cannot use the folder {to}: {error.strerror}", remedy="use another with --to"
         ) from None
-    try:
-        _lock(handle, to)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int, to: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        os.close(handle)
         raise DataError(
-            f"another fetch is writing to {to}", remedy="wait for it, or name another with --to"
+            f"another fetch is writing to {to}", remedy="wait for it, or use another with --to"
         ) from None
-    except OSError:  # some network file systems lock no folders: then nothing guards it
-        return
+    except OSError:
+        pass  # some network file systems cannot lock a folder; then nothing protects it
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def _log(line: str) -> None:

@@ -1,13 +1,11 @@
-"""The list of papers: read strictly, written back atomically.
+"""Reads a list of papers, checks it strictly, and writes it atomically.
 
 A list is a JSON array of objects. Each names one paper and says where it comes from::
 
     {"name": "lora", "title": "LoRA: Low-Rank Adaptation", "field": "ai",
      "arxiv": "2106.09685v2", "sha256": null}
 
-``name`` becomes the file name, so it is kept to letters that are safe in every file system. The
-source is one of ``url``, ``arxiv`` (an identifier) and ``file`` (ships with the project). A
-``licence`` may be added; ``sha256`` is null or absent until the hash of the PDF is known.
+Exactly one of ``url``, ``arxiv`` and ``file`` is the source of the paper.
 """
 
 from __future__ import annotations
@@ -15,173 +13,162 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from difflib import get_close_matches
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass
 
 from paperlora.errors import InputError
 from paperlora.files import write_json
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-LONGEST_NAME = 100
 LIST_NAME = "papers.json"
-"""The list's file name, in `lockfiles` and in a folder of fetched papers."""
+"""The file name of a list, in ``lockfiles`` and in a folder of downloaded papers."""
 # https://info.arxiv.org/help/arxiv_identifier.html: since April 2007, and before
-ARXIV = re.compile(r"\d{4}\.\d{4,5}(v[1-9]\d*)?|[a-z-]+(\.[A-Z]{2})?/\d{7}(v[1-9]\d*)?", re.ASCII)
-SHA256 = re.compile(r"[0-9a-f]{64}")
+ARXIV = r"^([0-9]{4}\.[0-9]{4,5}(v[1-9][0-9]*)?|[a-z-]+(\.[A-Z]{2})?/[0-9]{7}(v[1-9][0-9]*)?)$"
 SOURCES = ("url", "arxiv", "file")
-REQUIRED = ("name", "title", "field")
+ALWAYS = ("name", "title", "field", "sha256")
 
 
-@dataclass(frozen=True, kw_only=True)
+def _check_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host, secret = parts.hostname, "@" in parts.netloc
+        _ = parts.port  # urlsplit checks the port only when it is read
+    except ValueError:
+        host, secret = None, False
+    if secret:  # the message must not show it: logs are kept and copied
+        raise ValueError(
+            "the url contains a user name or password → remove it, and put it into ~/.netrc"
+        )
+    plain = url.isprintable() and not re.search(r"[\s\\]", url)
+    if not plain or not host or parts.scheme not in {"http", "https"}:
+        raise ValueError(f"{url!r} is not a web address → give one with https:// or http://")
+    return url
+
+
+def _check_file(file: str) -> str:
+    parts = PurePosixPath(file).parts
+    if not parts or parts[0] == "/" or ".." in parts or not file.endswith(".pdf"):
+        raise ValueError(
+            f"{file!r} is not a PDF inside the project → give a relative path without '..' that ends "
+            "in .pdf"
+        )
+    return file
+
+
+@dataclass(
+    frozen=True,
+    kw_only=True,
+    config=ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True),
+)
 class Paper:
-    """One entry of the list; exactly one of ``url``, ``arxiv`` and ``file`` is set."""
+    """One entry of the list. The docstring of a key completes the message about a bad value."""
 
-    name: str
-    title: str
+    name: Annotated[str, Field(pattern="^[a-z0-9]+(-[a-z0-9]+)*$", max_length=100)]
+    """a file name of a-z, 0-9 and single hyphens, at most 100 characters"""
+    title: Annotated[str, Field(pattern=r"\S")]
+    """the title of the paper as a string"""
     field: str
-    url: str | None = None
-    arxiv: str | None = None
-    file: str | None = None
-    sha256: str | None = None
+    """the field of research as a string, which may be empty"""
+    url: Annotated[str, AfterValidator(_check_url)] | None = None
+    """a web address as a string"""
+    arxiv: Annotated[str, Field(pattern=ARXIV)] | None = None
+    """an arXiv identifier, 2106.09685v2 or hep-th/9901001v1, not a URL"""
+    file: Annotated[str, AfterValidator(_check_file)] | None = None
+    """the path of a PDF that ships with the project"""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """64 lower-case hexadecimal digits, or null until `fetch --record` writes them"""
     licence: str | None = None
+    """the licence as a string"""
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        given = [key for key in SOURCES if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"it has {' and '.join(given) or 'no source'} → give exactly one of "
+                f"{', '.join(SOURCES)}"
+            )
+        return self
 
     @property
     def file_name(self) -> str:
         """The name of the PDF in the folder of papers."""
         return f"{self.name}.pdf"
 
-
-KEYS = tuple(field.name for field in fields(Paper))
+    @property
+    def source(self) -> tuple[str, str]:
+        """The key that says where the paper comes from, and its value."""
+        return next((key, value) for key in SOURCES if (value := getattr(self, key)) is not None)
 
 
 def read(path: Path) -> list[Paper]:
     """Read a list of papers.
 
-    Raises ``InputError`` that names the entry and the remedy when anything in it is not as the
-    module's docstring says.
+    Raises ``InputError``, with the entry and what to change, when the list differs from the format
+    in the module's docstring.
     """
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(
             f"cannot read the list of papers {path}: {error.strerror}",
-            remedy="name a JSON file with --list",
+            remedy="give a JSON file with --list",
         ) from None
     except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}", remedy="correct it there") from None
+        raise InputError(f"{path} is not JSON: {error}", remedy="correct the file") from None
     if not isinstance(entries, list):
-        raise InputError(
-            f"{path} holds {_kind(entries)}, not a list of papers",
-            remedy="put the entries between [ and ]",
-        )
+        raise InputError(f"{path} is not a list", remedy="put the entries between [ and ]")
     papers = [_paper(f"{path}, entry {n}", entry) for n, entry in enumerate(entries, 1)]
     for name, count in Counter(paper.name for paper in papers).items():
         if count > 1:
             raise InputError(
-                f"{path} names {name!r} {count} times", remedy="give each paper a name of its own"
+                f"{path} has {name!r} {count} times", remedy="give each paper its own name"
             )
     return papers
 
 
 def write(path: Path, papers: list[Paper]) -> None:
-    """Write the list atomically; what is not set is left out, except the hash still to be known."""
+    """Write the list atomically, without the keys that are not set; ``sha256`` is always written."""
     write_json(
         path,
         [
-            {key: value for key, value in asdict(paper).items() if value or key in _ALWAYS}
+            {key: value for key, value in asdict(paper).items() if value or key in ALWAYS}
             for paper in papers
         ],
     )
 
 
-_ALWAYS = (*REQUIRED, "sha256")
-
-
 def _paper(where: str, entry: object) -> Paper:
     if not isinstance(entry, dict):
-        raise InputError(
-            f"{where} is {_kind(entry)}, not an object", remedy='write {"name": …, "title": …}'
-        )
-    if isinstance(entry.get("name"), str):
-        where = f"{where} ({entry['name']!r})"
-    for key, value in entry.items():
-        if key not in KEYS:
-            close = get_close_matches(key, KEYS, n=1)
-            guess = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(KEYS)}"
-            raise InputError(f"{where} has the unknown key {key!r}", remedy=guess)
-        if not isinstance(value, str) and (value is not None or key in REQUIRED):
-            raise InputError(f"{where}: {key!r} is {_kind(value)}", remedy="make it a string")
-    if missing := [key for key in REQUIRED if key not in entry]:
-        raise InputError(f"{where} lacks {' and '.join(missing)}", remedy="add it")
-    if not entry["title"].strip():
-        raise InputError(f"{where} has an empty title", remedy="give the title of the paper")
-    paper = Paper(**entry)
-    _check_name(where, paper.name)
-    _check_source(where, paper)
-    if paper.sha256 is not None and not SHA256.fullmatch(paper.sha256):
-        raise InputError(
-            f"{where}: sha256 {paper.sha256!r} is not 64 lower-case hexadecimal digits",
-            remedy="use null until it is known; `paperlora fetch --record` fills it in",
-        )
-    return paper
-
-
-def _check_name(where: str, name: str) -> None:
-    if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
-        raise InputError(
-            f"{where}: the name {name!r} cannot become a file name",
-            remedy=f"use a-z, 0-9 and single hyphens, {LONGEST_NAME} characters at most",
-        )
-
-
-def _check_source(where: str, paper: Paper) -> None:
-    given = [key for key in SOURCES if getattr(paper, key) is not None]
-    if len(given) != 1:
-        raise InputError(
-            f"{where} has {' and '.join(given) or 'no source'}",
-            remedy=f"give exactly one of {', '.join(SOURCES)}",
-        )
-    if paper.url is not None:
-        _check_url(where, paper.url)
-    if paper.arxiv is not None and not ARXIV.fullmatch(paper.arxiv):
-        raise InputError(
-            f"{where}: {paper.arxiv!r} is not an arXiv identifier",
-            remedy="write it as 2106.09685v2 or hep-th/9901001v1, without a URL around it",
-        )
-    if paper.file is not None:
-        parts = PurePosixPath(paper.file).parts
-        if not parts or parts[0] == "/" or ".." in parts or not paper.file.endswith(".pdf"):
-            raise InputError(
-                f"{where}: {paper.file!r} is not a PDF inside the project",
-                remedy="give a relative path that ends in .pdf and holds no '..'",
-            )
-
-
-def _check_url(where: str, url: str) -> None:
+        raise InputError(f"{where} is not an object", remedy='write {"name": …, "title": …}')
     try:
-        parts = urlsplit(url)
-        host, secret = parts.hostname, "@" in parts.netloc
-        _ = parts.port  # a bad port is found only when it is asked for
-    except ValueError:
-        host, secret = None, False
-    if secret:  # the value is not shown: logs are kept longer than passwords should be
-        raise InputError(
-            f"{where}: the url holds a user name or password",
-            remedy="take it out; ~/.netrc is the place for it",
-        )
-    plain = url.isprintable() and not re.search(r"[\s\\]", url)
-    if not plain or not host or parts.scheme not in {"http", "https"}:
-        raise InputError(
-            f"{where}: {url!r} is not a web address", remedy="use one with https:// or http://"
-        )
+        return Paper(**entry)
+    except ValidationError as error:
+        name = f" ({entry['name']!r})" if isinstance(entry.get("name"), str) else ""
+        faults = "; ".join(_fault(one) for one in error.errors(include_url=False))
+        raise InputError(f"{where}{name}: {faults}") from None
 
 
-def _kind(value: object) -> str:
-    kinds = {dict: "an object", list: "a list", str: "a string", bool: "true or false"}
-    return "null" if value is None else kinds.get(type(value), "a number")
+def _fault(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    """Return one thing that is wrong with an entry, and what to do."""
+    if "error" in error.get("ctx", {}):  # from one of the functions above
+        return str(error["ctx"]["error"])
+    key, keys = str(error["loc"][0]), TypeAdapter(Paper).json_schema()["properties"]
+    if key not in keys:
+        close = get_close_matches(key, keys, n=1)
+        guess = f"did you mean {close[0]!r}?" if close else f"use {', '.join(keys)}"
+        return f"the key {key!r} is unknown → {guess}"
+    what = "is missing" if error["type"] == "missing" else f"is {json.dumps(error['input'])}"
+    return f"{key} {what} → give {keys[key]['description']}"

@@ -1,20 +1,19 @@
-"""The web, put into words: the session, what servers answer, and how a transfer fails.
+"""Makes the HTTP session, and turns the answers of servers and failed transfers into errors.
 
-TLS is always verified. Messages show addresses without their query, where keys and tokens are
-kept, and never quote an exception of the libraries below, which may hold the whole address.
+TLS is always verified. Messages show addresses without their query, which may contain keys and
+tokens. For the same reason they never quote an exception of ``requests`` or ``urllib3``.
 """
 
 from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from urllib3.util import Retry
 
 from paperlora import __version__
 from paperlora.errors import NetworkError
@@ -27,29 +26,29 @@ MOST_REDIRECTS = 5
 
 
 class ExhaustedError(NetworkError):
-    """All attempts were used up, or the server asked for a longer wait than is granted."""
+    """All attempts failed, or the server asked for a longer wait than the limit."""
 
 
 class TransientError(Exception):
-    """Worth another attempt, after ``wait`` seconds if the server said so."""
+    """A failure that may not happen again; ``wait`` has the seconds that the server asked for."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
-        """Keep ``reason``, which reads on after an address, and ``wait``."""
+        """Keep ``wait`` and ``reason``, which continues a sentence that begins with an address."""
         super().__init__(reason)
         self.wait = wait
 
 
 def open_session() -> requests.Session:
-    """Return a session that says who is asking and follows five redirects at most."""
+    """Return a session with our User-Agent that follows at most ``MOST_REDIRECTS`` redirects."""
     session = requests.Session()
     session.max_redirects = MOST_REDIRECTS
     session.headers["User-Agent"] = f"paperlora/{__version__}"
-    session.headers["Accept-Encoding"] = "identity"  # a range counts the bytes of the file itself
+    session.headers["Accept-Encoding"] = "identity"  # a range counts bytes as they are sent
     return session
 
 
 def shown(url: str) -> str:
-    """Return ``url`` as it may be printed: no user, password, query or fragment."""
+    """Return ``url`` without user, password, query and fragment, so that it may be printed."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
@@ -61,42 +60,42 @@ def translated(url: str) -> Iterator[None]:
         yield
     except requests.exceptions.SSLError:
         raise NetworkError(
-            f"{shown(url)} has no TLS certificate that this machine trusts",
-            remedy="check the address, the clock, and a proxy's certificate (REQUESTS_CA_BUNDLE)",
+            f"{shown(url)} has a TLS certificate that this machine does not trust",
+            remedy="check the address, the clock, and the proxy's certificate (REQUESTS_CA_BUNDLE)",
         ) from None
     except requests.exceptions.ProxyError:
         raise NetworkError(
-            f"{shown(url)} is not let through by the proxy",
+            f"{shown(url)} cannot be reached through the proxy",
             remedy="check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
         ) from None
     except requests.exceptions.TooManyRedirects:
         raise NetworkError(
             f"{shown(url)} redirects more than {MOST_REDIRECTS} times",
-            remedy="give the final address in the list",
+            remedy="put the final address into the list",
         ) from None
     except (requests.Timeout, urllib3.exceptions.TimeoutError):
         raise TransientError("did not answer in time") from None
     except (requests.ConnectionError, urllib3.exceptions.HTTPError):
-        raise TransientError("cannot be reached, or broke off") from None
-    except requests.RequestException:  # what is left: an address that is none, file:// and the like
+        raise TransientError("cannot be reached, or the connection broke off") from None
+    except requests.RequestException:  # an address that is not valid, or file:// and the like
         raise NetworkError(
-            f"{shown(url)} leads to an address that is not http or https, or is damaged",
-            remedy="give the final address in the list",
+            f"{shown(url)} leads to an address that is not valid, or is not http or https",
+            remedy="put the final address into the list",
         ) from None
 
 
 def judge(url: str, response: requests.Response) -> None:
     """Raise unless ``response`` carries the file at ``url``, or a part of it.
 
-    Raises ``TransientError`` for what may pass, ``NetworkError`` for what stays.
+    Raises ``TransientError`` when another attempt may work, else ``NetworkError``.
     """
     last = ""
     for answer in (*response.history, response):
         scheme = urlsplit(answer.url).scheme
         if (last, scheme) == ("https", "http"):
             raise NetworkError(
-                f"{shown(url)} leads from https to {shown(answer.url)}, where anyone may change it",
-                remedy="give an https address that stays one",
+                f"{shown(url)} leads from https to {shown(answer.url)}, which is not protected",
+                remedy="put an https address into the list that does not lead to http",
             )
         last = scheme
     status = f"answered {response.status_code} {response.reason}"
@@ -105,7 +104,7 @@ def judge(url: str, response: requests.Response) -> None:
     if response.status_code in {401, 403}:
         raise NetworkError(
             f"{shown(url)} {status}",
-            remedy="it wants a login or refuses programs: get the PDF in a browser",
+            remedy="it needs a login or refuses programs: download the PDF with a browser",
         )
     if response.status_code not in {200, 206}:
         raise NetworkError(f"{shown(url)} {status}", remedy="correct the address in the list")
@@ -113,18 +112,14 @@ def judge(url: str, response: requests.Response) -> None:
 
 def retry_after(value: str) -> float | None:
     """Return the seconds of a Retry-After header (RFC 9110, 10.2.3): a number, or a date."""
-    if re.fullmatch("[0-9]{1,9}", value):
-        return float(value)
     try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
+        return float(Retry().parse_retry_after(value))
+    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 def length(response: requests.Response) -> int | None:
-    """Return the bytes of the body that ``response`` promises, if it says so."""
+    """Return the length of the body in bytes, or None when the headers do not give it."""
     value = response.headers.get("Content-Length", "")
     encoded = response.headers.get("Content-Encoding", "identity") != "identity"
     return int(value) if re.fullmatch("[0-9]{1,15}", value) and not encoded else None

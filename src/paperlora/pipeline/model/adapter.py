@@ -1,4 +1,4 @@
-"""The LoRA adapter on a frozen base model: made, loaded, described."""
+"""Adds a LoRA adapter to a frozen base model (Hu et al. 2021), loads a saved one, and describes it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from peft import LoraConfig, get_peft_model
 
-from paperlora.errors import DataError, InputError
-from paperlora.files import read_json
+from paperlora.errors import InputError
 from paperlora.pipeline.model import adapter_files
 
 if TYPE_CHECKING:
@@ -20,9 +19,10 @@ if TYPE_CHECKING:
 
 
 def add_adapter(loaded: Loaded, adapter: AdapterConfig, train: TrainConfig) -> Any:  # noqa: ANN401
-    """Wrap the base in a fresh, trainable LoRA adapter and return the peft model.
+    """Return the base wrapped by peft in a new, trainable adapter, which is float32.
 
-    Raises ``InputError`` when a named projection is not in the model.
+    A is random and B is zero, so the model computes what the base does. Raises ``InputError`` when
+    the model lacks a projection that the configuration names.
     """
     wanted = adapter.attention + adapter.mlp
     names = targets(loaded.model, wanted)
@@ -43,32 +43,26 @@ def add_adapter(loaded: Loaded, adapter: AdapterConfig, train: TrainConfig) -> A
             task_type="CAUSAL_LM",
         ),
     )
-    # The adapter must load anywhere: it names the model, not a folder of this machine.
+    # peft would store the folder of this machine; the adapter must load on any machine.
     model.peft_config["default"].base_model_name_or_path = loaded.weights.id
     return model
 
 
 def load_adapter(loaded: Loaded, folder: Path) -> Any:  # noqa: ANN401 - peft carries no types
-    """Wrap the base in the saved adapter of ``folder``, frozen.
+    """Return the base wrapped in the saved adapter of ``folder``, frozen and in evaluation mode.
 
-    Raises ``DataError`` when it was trained for another model.
+    Raises ``DataError`` when the adapter does not fit the base.
     """
-    trained_for = read_json(folder / "adapter_config.json")["base_model_name_or_path"]
-    if trained_for != loaded.weights.id:
-        raise DataError(
-            f"{folder} was trained for {trained_for}, the run is configured for {loaded.weights.id}",
-            remedy="run `train` again",
-        )
     model = adapter_files.load(loaded.model, folder)
     model.eval()
     return model
 
 
 def targets(model: Any, wanted: list[str]) -> list[str]:  # noqa: ANN401
-    """Return the full names of the projections to adapt.
+    """Return the full names of the linear modules to adapt, given the last parts of their names.
 
-    Keys and values of layers that share those of an earlier layer (Gemma 3n) are never computed,
-    so an adapter there would train nothing: they are left out.
+    In Gemma 3n the last layers use the keys and values of an earlier layer. Their own ``k_proj`` and
+    ``v_proj`` are never computed, so these are not adapted.
     """
     shared = getattr(model.config.get_text_config(), "num_kv_shared_layers", 0) or 0
     first_shared = model.config.get_text_config().num_hidden_layers - shared
@@ -76,14 +70,14 @@ def targets(model: Any, wanted: list[str]) -> list[str]:  # noqa: ANN401
     for name, module in model.named_modules():
         layer = re.search(r"\blayers\.(\d+)\.", name)
         kind = name.rsplit(".", 1)[-1]
-        dead = kind in ("k_proj", "v_proj") and layer and int(layer.group(1)) >= first_shared
-        if layer and kind in wanted and isinstance(module, torch.nn.Linear) and not dead:
+        unused = kind in ("k_proj", "v_proj") and layer and int(layer.group(1)) >= first_shared
+        if layer and kind in wanted and isinstance(module, torch.nn.Linear) and not unused:
             names.append(name)
     return names
 
 
 def adapter_modules(model: Any, adapter: AdapterConfig) -> list[dict[str, Any]]:  # noqa: ANN401
-    """Return one row per kind of projection: its shape, rank, layers and trainable parameters."""
+    """Return one row for each kind of projection: shape, rank, number of layers, trainable parameters."""
     rows: dict[str, dict[str, Any]] = {}
     for name, module in model.named_modules():
         if not hasattr(module, "lora_A"):

@@ -1,8 +1,8 @@
-"""An adapter on disk: peft's layout, the same bytes for the same adapter, and names that stock code knows.
+"""Saves and loads an adapter, in peft's layout: the same adapter always gives the same bytes.
 
-Gemma 3n's text half is trained without its towers, as ``Gemma3nForCausalLM``. Whoever loads the same
-checkpoint with ``AutoModelForCausalLM`` gets the whole model, in which the layers have a longer name: the
-files carry that one, so that an adapter fits what people load it into.
+Training uses Gemma 3n's text half without its towers (``Gemma3nForCausalLM``). ``AutoModelForCausalLM``
+loads the whole model from the same checkpoint, and there the layers have a longer name. The files hold
+the longer name, so that an adapter fits the model that other programs load.
 """
 
 from __future__ import annotations
@@ -24,47 +24,47 @@ _WRAPPED, _A = "base_model.model.", ".lora_A.weight"  # how peft names a module'
 
 
 def save(folder: Path, tuned: Any, *, whole: bool) -> None:  # noqa: ANN401 - peft carries no types
-    """Write the adapter to ``folder``, whole or not at all.
+    """Write the adapter of ``tuned`` to ``folder``, completely or not at all.
 
-    ``whole`` says that ``tuned`` is the text half of a checkpoint that has towers too.
+    ``whole``: write the layer names of the whole model, because ``tuned`` is its text half.
     """
     part = folder.with_name(".adapter.part")
     shutil.rmtree(part, ignore_errors=True)
-    # Not "auto", which asks the hub about the vocabulary.
+    # The default, "auto", asks the model hub for the size of the vocabulary.
     tuned.save_pretrained(part, save_embedding_layers=False)
     path = part / "adapter_model.safetensors"
     tensors = load_file(path)
     if whole:
         tensors = {name.replace(_ALONE, _WHOLE): value for name, value in tensors.items()}
         save_file(tensors, path, metadata={"format": "pt"})
-    settings = read_json(part / "adapter_config.json")
-    # peft shortens the names to what is unique in this model, `q_proj` say, which towers have too; and
-    # keeps them in a set, whose order changes from process to process.
-    settings["target_modules"] = sorted(
+    config = read_json(part / "adapter_config.json")
+    # peft shortens the names to what is unique in this model, such as `q_proj`, which the towers also
+    # have. It also keeps them in a set, whose order changes from process to process.
+    config["target_modules"] = sorted(
         name.removeprefix(_WRAPPED).removesuffix(_A) for name in tensors if name.endswith(_A)
     )
-    write_json(part / "adapter_config.json", settings)
+    write_json(part / "adapter_config.json", config)
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)
 
 
 def load(base: Any, folder: Path) -> Any:  # noqa: ANN401
-    """Wrap ``base`` in the adapter of ``folder``, frozen, whichever of the two names its layers have.
+    """Return ``base`` wrapped in the adapter of ``folder``, frozen; its layers may have either name.
 
-    Raises ``DataError`` when the adapter has other layers than ``base``.
+    Raises ``DataError`` when the layers of the adapter are not those of ``base``.
     """
     text_alone = any(name.startswith(_ALONE) for name, _ in base.named_modules())
 
     def named(name: str) -> str:
         return name.replace(_WHOLE, _ALONE) if text_alone else name
 
-    settings = LoraConfig.from_pretrained(folder)
-    settings.inference_mode = True
-    settings.base_model_name_or_path = None  # peft would warn that a folder is not a name
-    settings.target_modules = [named(name) for name in settings.target_modules]
+    config = LoraConfig.from_pretrained(folder)
+    config.inference_mode = True
+    config.base_model_name_or_path = None  # peft warns when it is not the name of the loaded model
+    config.target_modules = [named(name) for name in config.target_modules]
     tensors = load_file(folder / "adapter_model.safetensors")
     try:
-        tuned = get_peft_model(base, settings)
+        tuned = get_peft_model(base, config)
         found = set_peft_model_state_dict(tuned, {named(n): value for n, value in tensors.items()})
     except (RuntimeError, ValueError) as error:
         raise DataError(

@@ -1,4 +1,4 @@
-"""4-bit linear layers on a CPU: fast where the host has the memory, and exact."""
+"""Makes 4-bit linear layers exact on a CPU, and faster where there is enough host memory."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import torch.nn.functional as F
 from bitsandbytes.functional import dequantize_4bit
 
 
-def settle(model: Any) -> None:  # noqa: ANN401 - transformers carries no types
-    """Make the 4-bit layers fast and exact on a CPU.
+def prepare(model: Any) -> None:  # noqa: ANN401 - transformers carries no types
+    """Change the 4-bit layers of ``model`` in place, for a CPU.
 
-    bitsandbytes expands a layer's weight for each product, forward and backward; where the host has
-    plenty of memory, the expanded weight is kept instead: the same numbers, in a quarter less time.
+    bitsandbytes unpacks a layer's weight for each product, forward and backward. If all weights in
+    float32 take at most a quarter of the available memory, this function unpacks them once and keeps
+    them: the same numbers in a quarter less time.
 
-    Elsewhere it is kept from repacking the weights: on a CPU with AVX512-BF16, bitsandbytes 0.50
-    does so at a layer's first use without gradients (a validation, say), which rounds the scales
-    to bfloat16 for good and lets later training steps run through a product that passes no
-    gradient on.
+    It also stops bitsandbytes from repacking weights. On a CPU with AVX512-BF16, bitsandbytes 0.50
+    repacks a layer at its first use without gradients, such as a validation. That rounds the scales
+    to bfloat16 for good, and later training steps use a product that returns no gradient.
     """
     layers = [m for m in model.modules() if isinstance(m, bitsandbytes.nn.Linear4bit)]
     size = sum(4 * layer.in_features * layer.out_features for layer in layers)
@@ -35,6 +35,6 @@ def settle(model: Any) -> None:  # noqa: ANN401 - transformers carries no types
 
 
 def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """Return x W^T + b in the weight's dtype, handed back in that of ``x``, as bitsandbytes does."""
+    """Return x W^T + b, computed in the weight's dtype, returned in that of ``x``, as bitsandbytes does."""
     added = None if bias is None else bias.to(weight.dtype)
     return F.linear(x.to(weight.dtype), weight, added).to(x.dtype)

@@ -1,7 +1,7 @@
-"""Turn a GGUF file into a Hugging Face directory: ``python -m paperlora.pipeline.model.dequantise GGUF DIR``.
+"""Turns a GGUF file into a Hugging Face directory.
 
-The weights become bfloat16 tensors in one safetensors file; they are quantised anew, to NF4, each
-time they are loaded for training.
+Usage: ``python -m paperlora.pipeline.model.dequantise GGUF DIRECTORY``. The weights become bfloat16
+tensors in one safetensors file. ``load`` quantises them to NF4 each time.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ def dequantise(gguf: Path, folder: Path) -> None:
     source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16)
     tokenizer = AutoTokenizer.from_pretrained(**source)
-    # transformers reads the GGUF's end token as its begin token; the model's configuration is right.
+    # transformers gives a GGUF's tokenizer the wrong end token; the model's configuration has the right one.
     end = tokenizer.convert_ids_to_tokens(model.config.eos_token_id)
     tokenizer.eos_token = tokenizer.pad_token = end
-    # Written without the model's own `save_pretrained`, which may take it for quantised still.
+    # Not the model's own `save_pretrained`: it may treat the model as still quantised.
     model.config.__dict__.pop("quantization_config", None)
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)

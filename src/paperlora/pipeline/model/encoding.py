@@ -1,4 +1,4 @@
-"""A prompt and its answer as token ids, and the loss over the answer."""
+"""Turns a prompt and its answer into token ids, and computes the loss over the answer."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ class Encoded:
 
     prompt: list[int]
     answer: list[int]
-    """Ends with the token that ends the model's turn."""
+    """Its last token is the one that ends the model's turn."""
 
 
 def encode(tokenizer: Any, prompt: str, answer: str, max_length: int) -> Encoded:  # noqa: ANN401
-    """Put prompt and answer into the model's chat format, as token ids.
+    """Return prompt and answer in the model's chat format, as at most ``max_length`` token ids.
 
-    The prompt gives up its earliest tokens where both together are longer than ``max_length``.
+    An answer is cut to half of ``max_length``; the prompt then loses its first tokens. Raises
+    ``InputError`` when the text of the prompt alone is not the start of the whole conversation.
     """
     turns = [{"role": "user", "content": prompt}]
     start = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
@@ -32,8 +33,8 @@ def encode(tokenizer: Any, prompt: str, answer: str, max_length: int) -> Encoded
     )
     if not whole.startswith(start):
         raise InputError(
-            "the model's chat template does not go on from its own generation prompt",
-            remedy="use a model whose template does",
+            "the model's chat template does not start a conversation with its generation prompt",
+            remedy="use a model whose chat template does",
         )
     rest = whole.removeprefix(start).rstrip("\n")
     before = tokenizer(start, add_special_tokens=False).input_ids
@@ -42,12 +43,13 @@ def encode(tokenizer: Any, prompt: str, answer: str, max_length: int) -> Encoded
 
 
 def answer_loss(model: Any, example: Encoded, where: torch.device) -> torch.Tensor:  # noqa: ANN401
-    """Return the summed cross-entropy (nats) of the answer's tokens, given the prompt; a scalar.
+    """Return the summed cross-entropy of the answer's tokens, given the prompt: nats, a float32 scalar.
 
-    Logits are made for the answer's positions only: with a large vocabulary they would otherwise
-    take more memory than the model.
+    Logits are computed for the answer's positions only: with a large vocabulary, those of all
+    positions take more memory than the model.
     """
     ids = torch.tensor([example.prompt + example.answer], device=where)
+    # One more than the answer: the logits that predict its first token are the prompt's last.
     output = model(input_ids=ids, logits_to_keep=len(example.answer) + 1, use_cache=False)
     logits = output.logits[0, :-1].float()
     return F.cross_entropy(logits, ids[0, -len(example.answer) :], reduction="sum")

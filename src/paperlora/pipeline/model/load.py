@@ -1,6 +1,6 @@
-"""The frozen base model in 4 bits, and what a process needs before it computes with one.
+"""Loads the frozen base model in 4 bits, and prepares the process that computes with it.
 
-NF4 with double quantisation: QLoRA (Dettmers et al. 2023).
+The weights are in NF4 with double quantisation, as in QLoRA (Dettmers et al. 2023).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 from paperlora.errors import InputError
 from paperlora.files import read_json
 from paperlora.pipeline.model import cpu_linear
-from paperlora.pipeline.model.gemma3n import load as load_gemma3n
+from paperlora.pipeline.model.gemma3n import reader
 from paperlora.pipeline.model.gemma3n.embedding import HostEmbedding
 
 if TYPE_CHECKING:
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from paperlora.pipeline.model.store import Weights
 
 NF4_BLOCK = 64
+"""How many weights share a scale: bitsandbytes' default."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A model that is ready to train or generate, and what was seen while it was loaded."""
+    """A model that is ready to train or to generate, and how it was loaded."""
 
     model: Any
     tokenizer: Any
@@ -37,19 +38,21 @@ class Loaded:
     device: torch.device
     compute_dtype: torch.dtype
     load_gpu_bytes: int | None
+    """The peak of GPU memory while it was loaded; None on a CPU."""
     gemma3n: bool
-    """Whether the step written for Gemma 3n can train it."""
+    """Whether the step of ``gemma3n`` can train it."""
 
 
 def prepare(seed: int) -> None:
-    """Make this process's arithmetic repeatable: seeds, threads, deterministic kernels."""
+    """Make this process compute the same bits in each run: seeds, threads, deterministic kernels."""
     random.seed(seed)
     torch.manual_seed(seed)
-    # The number of threads decides the order of sums on the CPU, and so the last bits.
+    # The order of sums on a CPU, and so their last bits, depends on the number of threads.
     torch.set_num_threads(len(os.sched_getaffinity(0)))
+    # cuBLAS gives the same bits only with a work space of fixed size: torch's notes on randomness.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Nothing here reads what it did not write, so no memory need be filled beforehand.
+    # Deterministic mode also fills each new tensor: slow, and of use only where unwritten memory is read.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cuda.enable_cudnn_sdp(False)  # its backward pass is not deterministic
     transformers_logging.set_verbosity_error()
@@ -57,27 +60,37 @@ def prepare(seed: int) -> None:
 
 
 def device(choice: str) -> torch.device:
-    """Return the device named ``auto``, ``cpu`` or ``cuda``.
+    """Return the device that ``auto`` (a GPU if there is one), ``cpu`` or ``cuda`` stands for.
 
-    Raises ``InputError`` when CUDA is asked for and absent.
+    Raises ``InputError`` for ``cuda`` when there is no usable CUDA device.
     """
     if choice == "cuda" and not torch.cuda.is_available():
         raise InputError(
-            "no CUDA device is usable", remedy="run with --device cpu, or mend the driver"
+            "no CUDA device is usable", remedy="run with --device cpu, or fix the driver"
         )
     if choice == "auto":
         choice = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(choice)
 
 
+def device_name(where: torch.device) -> str:
+    """Return a device as results name it: ``cpu``, or ``cuda:`` with the name of the GPU."""
+    return f"cuda:{torch.cuda.get_device_name(where)}" if where.type == "cuda" else where.type
+
+
 def load(
     weights: Weights, config: ModelConfig, where: torch.device, *, table_on_host: bool = True
 ) -> Loaded:
-    """Load the frozen base in 4 bits on ``where``; ``table_on_host`` speaks of Gemma 3n's alone."""
+    """Return the frozen base in 4 bits on the device ``where``, with its tokenizer.
+
+    ``table_on_host`` keeps Gemma 3n's per-layer embeddings on the host; other models have none.
+    Raises ``InputError`` for an impossible dtype or a model without a chat template, ``DataError``
+    when Gemma 3n's files are incomplete.
+    """
     dtype = compute_dtype(config.compute_dtype, where)
-    gemma3n = load_gemma3n.is_gemma3n(weights.directory)
+    gemma3n = reader.is_gemma3n(weights.directory)
     if gemma3n:
-        model = load_gemma3n.load(
+        model = reader.read(
             weights.directory,
             device=where,
             dtype=dtype,
@@ -87,7 +100,7 @@ def load(
     else:
         model = _load(weights, dtype, where)
     if where.type == "cpu":
-        cpu_linear.settle(model)
+        cpu_linear.prepare(model)
     tokenizer = AutoTokenizer.from_pretrained(weights.directory, trust_remote_code=False)
     if not tokenizer.chat_template:
         raise InputError(
@@ -106,7 +119,7 @@ def load(
 
 
 def _load(weights: Weights, dtype: torch.dtype, where: torch.device) -> Any:  # noqa: ANN401
-    """Load any other model as transformers does."""
+    """Return a model other than Gemma 3n, loaded by transformers."""
     model = AutoModelForCausalLM.from_pretrained(
         weights.directory,
         dtype=dtype,
@@ -120,20 +133,20 @@ def _load(weights: Weights, dtype: torch.dtype, where: torch.device) -> Any:  # 
             bnb_4bit_compute_dtype=dtype,
         ),
     )
-    # Not `prepare_model_for_kbit_training`: it would hold every unquantised weight in float32.
+    # Not peft's `prepare_model_for_kbit_training`: it converts every unquantised weight to float32.
     model.requires_grad_(requires_grad=False)
     model.eval()
     return model
 
 
 def is_half(loaded: Loaded) -> bool:
-    """Say whether the model is the text half of a checkpoint that has towers too."""
+    """Return whether the model is the text half of a checkpoint that also has towers (Gemma 3n)."""
     whole = read_json(loaded.weights.directory / "config.json").get("model_type") == "gemma3n"
     return whole and hasattr(loaded.model.model, "layers")
 
 
 def parameter_count(model: Any) -> int:  # noqa: ANN401 - peft carries no types
-    """Return the number of base parameters; a packed 4-bit weight counts its original shape."""
+    """Return the number of parameters of the base; a packed 4-bit weight counts as before packing."""
     own = sum(
         parameter.quant_state.shape.numel()
         if getattr(parameter, "quant_state", None) is not None
@@ -147,14 +160,13 @@ def parameter_count(model: Any) -> int:  # noqa: ANN401 - peft carries no types
 
 
 def compute_dtype(name: str, where: torch.device) -> torch.dtype:
-    """Return the dtype of the arithmetic; ``auto`` never picks an emulated or overflowing one."""
-    if name == "auto":
-        # A T4 emulates bfloat16, and float16 overflows in Gemma 3n: float32 is what remains.
-        native = where.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if native else torch.float32
-    chosen: torch.dtype | None = getattr(torch, name, None)
-    if chosen is None or chosen not in (torch.bfloat16, torch.float16, torch.float32):
-        raise InputError(
-            f"model.compute_dtype is {name!r}", remedy="give auto, float32, bfloat16 or float16"
-        )
-    return chosen
+    """Return the dtype to compute in on ``where``: ``float32``, ``bfloat16``, ``float16`` or ``auto``.
+
+    ``auto`` is bfloat16 if the GPU has it, else float32.
+    """
+    if name != "auto":
+        chosen: torch.dtype = getattr(torch, name)
+        return chosen
+    # Not bfloat16 on a T4, which emulates it; not float16, which overflows in Gemma 3n.
+    native = where.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float32

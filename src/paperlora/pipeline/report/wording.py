@@ -1,25 +1,45 @@
-"""Numbers and results in plain words: the same on the page, in the card and beside the plots."""
+"""Numbers and results in plain words, the same in the report, in the model card and in the plots."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ABSENT = "\u2013"
-"""A dash: stands where there is no number."""
+"""A dash, written where there is no number."""
 
 GAP = "\u00a0"
-"""The space between a number and its unit, where no line may end."""
+"""The space between a number and its unit, where a line must not break."""
 
-SMALL_CHANGE = 0.01
-"""A relative change of perplexity below this is called no change."""
+PARTS = {"train": "training", "eval": "evaluation"}
+"""Key of ``environments`` in ``report.json`` → what it is called."""
 
-Sign = Literal[-1, 0, 1] | None
-"""Worse, no clear change, better, or not measured."""
+STEP: dict[str, tuple[str, dict[str, str]]] = {
+    "step": (
+        "Step",
+        {
+            "stock": "transformers and peft, one example after another",
+            "plain": "paperlora's own step for Gemma 3n, in plain PyTorch",
+            "fused": "paperlora's own step for Gemma 3n, with fused GPU kernels",
+        },
+    ),
+    "activations": (
+        "Activations",
+        {
+            "keep": "each layer keeps all of them for the backward pass",
+            "recompute": "each layer keeps its input and computes the rest again",
+            "offload": "each layer keeps its input in host memory and computes the rest again",
+        },
+    ),
+    "embeddings": ("Per-layer embeddings", {"host": "in host memory", "gpu": "in GPU memory"}),
+}
+"""Key of ``train.how`` → its label, and its values in words."""
 
 
 def number(value: float | None, decimals: int | None = None) -> str:
-    """Write a number with the decimals its size deserves: ``1,234``, ``23.1``, ``0.126``."""
+    """Write a number with as many decimals as suit its size: ``1,234``, ``23.1``, ``0.126``."""
     if value is None:
         return ABSENT
     if decimals is None:
@@ -75,106 +95,56 @@ def trained_share(model: dict[str, Any]) -> float:
     return trained / max(1, trained + int(model["parameters"]))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What came out on papers that training never saw."""
-
-    tone: Literal["good", "mixed", "bad", "unknown"]
-    headline: str
-    summary: str
-
-
-def _perplexity(base: float | None, tuned: float | None) -> tuple[Sign, str]:
-    """Judge the test perplexity; lower is better."""
-    if base is None or tuned is None or base <= 0:
-        return None, "Test perplexity could not be compared."
-    change = tuned / base - 1
-    if abs(change) < SMALL_CHANGE:
-        return 0, f"Test perplexity hardly changed: {number(base)} before, {number(tuned)} after."
-    numbers = f"from {number(base)} to {number(tuned)} ({percent(abs(change))}"
-    if change < 0:
-        return 1, f"Test perplexity fell {numbers} lower, which is better)."
-    return -1, f"Test perplexity rose {numbers} higher, which is worse)."
-
-
-def _accuracy(base: dict[str, Any], tuned: dict[str, Any]) -> tuple[Sign, str]:
-    """Judge the test accuracy: a difference is clear only when the 95 % intervals are apart."""
-    if not (base["n"] and tuned["n"]) or base["accuracy"] is None or tuned["accuracy"] is None:
-        return None, "Test accuracy could not be compared."
-    before, after = base["accuracy_ci95"], tuned["accuracy_ci95"]
-    text = (
-        f"Accuracy on {count(tuned['n'], 'test question')}: {percent(base['accuracy'])} → "
-        f"{percent(tuned['accuracy'])} "
-        f"(95{GAP}% intervals {interval(before)} and {interval(after)})"
-    )
-    if None in before or None in after:
-        return 0, f"{text}; without both intervals this shows nothing."
-    if after[0] > before[1]:
-        return 1, f"{text}; the intervals are apart, so chance is an unlikely explanation."
-    if after[1] < before[0]:
-        return -1, f"{text}; the intervals are apart, so it did get worse."
-    return 0, f"{text}; the intervals overlap, so chance alone could explain any difference."
-
-
-def best_control(controls: dict[str, Any]) -> tuple[str, float] | None:
-    """Return the name and the accuracy of the control that does best, or None without controls."""
-    measured = [
-        (item["accuracy"], name)
-        for name, item in controls.items()
-        if item.get("accuracy") is not None
+def step(train: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return label and text of each fact in ``train.how``: how an optimiser step was computed."""
+    how = train.get("how") or {}
+    rows = [
+        (label, texts.get(how[key], str(how[key])))
+        for key, (label, texts) in STEP.items()
+        if key in how
     ]
-    return (max(measured)[1], max(measured)[0]) if measured else None
+    if (predicted := how.get("predicted_gpu_bytes")) is not None:
+        peak = memory(train["peak_memory"]["gpu_allocated_bytes"])
+        rows.append(("GPU memory", f"{memory(predicted)} predicted, {peak} measured at most"))
+    if "setup_seconds" in how:
+        rows.append(("Time to prepare the step", duration(how["setup_seconds"])))
+    return rows
 
 
-PREDICTS = {
-    1: "predicts the text of unseen papers better",
-    0: "predicts the text of unseen papers no better",
-    -1: "predicts the text of unseen papers worse",
-}
-ANSWERS = {
-    1: "answers questions better",
-    0: "shows no clear change in its answers",
-    -1: "answers questions worse",
-}
+def unverified(environments: dict[str, dict[str, Any]]) -> list[str]:
+    """Return one line for each difference from a lock; an empty list when both were verified."""
+    found: dict[str, list[str]] = {}
+    for key, part in PARTS.items():
+        record = environments[key]
+        if not record["verified"] or record["findings"]:
+            for finding in record["findings"] or ["the check did not run"]:
+                found.setdefault(finding, []).append(part)
+    return [f"{' and '.join(parts)}: {finding}" for finding, parts in found.items()]
 
 
-def _headline(predicts: Sign, answers: Sign) -> str:
-    """Put both judgements into one short sentence."""
-    judged = ((PREDICTS, predicts), (ANSWERS, answers))
-    parts = [words[sign] for words, sign in judged if sign is not None]
-    if not parts:
-        return "The effect of the adapter on unseen papers is not known."
-    return f"The tuned model {(' and ' if predicts == answers else ', but ').join(parts)}."
+def environment_rows(report: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return name, value in training and value in evaluation of each fact about the environments."""
+    trained, scored = (dict(flatten(report["environments"][key])) for key in PARTS)
+    for record in (trained, scored):
+        del record["findings"]  # ``unverified`` shows them
+    if "device" in report["eval"]:
+        trained["device"], scored["device"] = report["model"]["device"], report["eval"]["device"]
+    return [(name, trained.get(name), scored.get(name)) for name in trained | scored]
 
 
-def _tone(signs: set[int]) -> Literal["good", "mixed", "bad", "unknown"]:
-    """Sum up what was judged: good when all of it is, bad when some is and nothing is good."""
-    if not signs:
-        return "unknown"
-    if signs == {1}:
-        return "good"
-    return "bad" if -1 in signs and 1 not in signs else "mixed"
+def differing(rows: list[tuple[str, Any, Any]]) -> list[tuple[str, Any, Any]]:
+    """Return the rows that differ; of the observed facts, only the GPU counts."""
+    return [
+        row
+        for row in rows
+        if row[1] != row[2] and (not row[0].startswith("observed.") or row[0] == "observed.gpu")
+    ]
 
 
-def verdict(report: dict[str, Any]) -> Verdict:
-    """Say what the numbers of the test split say, no more.
-
-    An accuracy counts as an improvement only when its whole interval lies above every control.
-    """
-    evaluated = report["eval"]
-    base, tuned = evaluated["base"]["test"], evaluated["tuned"]["test"]
-    predicts, about_perplexity = _perplexity(base["perplexity"], tuned["perplexity"])
-    answers, about_accuracy = _accuracy(base, tuned)
-    sentences = [about_perplexity, about_accuracy]
-    control = best_control(evaluated["controls"])
-    if control and answers is not None and control[1] >= tuned["accuracy_ci95"][0]:
-        answers = -1 if answers == -1 else 0
-        sentences.append(
-            f"Beware: the control “{control[0]}” reaches {percent(control[1])} without knowing the "
-            "question, so this accuracy proves little."
-        )
-    return Verdict(
-        tone=_tone({sign for sign in (predicts, answers) if sign is not None}),
-        headline=_headline(predicts, answers),
-        summary=" ".join(sentences),
-    )
+def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - JSON
+    """Yield dotted key and value for each leaf of nested dictionaries."""
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from flatten(item, f"{prefix}.{key}" if prefix else key)
+    else:
+        yield prefix, value

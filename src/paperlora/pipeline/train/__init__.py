@@ -1,5 +1,6 @@
 """Training: the examples and a base model go in, ``adapter/`` and ``metrics.jsonl`` come out.
 
-``train`` is the command and has the loop; ``accumulate`` computes the gradients of a step, ``plan``
-the GPU memory that a step needs, ``checkpoint`` keeps what an interrupted training goes on from.
+``train`` is the command and has the loop; ``accumulate`` computes the gradients of an optimiser step;
+``plan`` predicts the GPU memory and chooses how to stay within it; ``checkpoint`` saves what an
+interrupted training resumes from; ``progress`` counts, ``memory`` measures, ``interrupt`` waits for signals.
 """

@@ -1,7 +1,8 @@
-"""Loss and gradients of an accumulated batch: by transformers and peft, or by Gemma 3n's own step.
+"""Computes loss and gradients of the examples of one optimiser step, and chooses one of two ways.
 
-Both give the same numbers: the loss is the mean over all answer tokens of the batch, so an example
-counts by its tokens whichever micro-batch or row it falls in.
+``StockAccumulator`` uses transformers, peft and autograd; ``PackedAccumulator`` uses the step of
+``model.gemma3n``. Both give the same numbers: the loss is the mean over all answer tokens of the
+examples, so it does not depend on how these are distributed over rows.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 
 from paperlora.errors import InputError
 from paperlora.files import read_json
-from paperlora.pipeline.model import encoding, load
+from paperlora.pipeline.model import encoding, load, store
 from paperlora.pipeline.model.gemma3n import packing, step
 from paperlora.pipeline.model.gemma3n.runner import Runner
 from paperlora.pipeline.train import checkpoint, plan
@@ -22,37 +23,40 @@ from paperlora.pipeline.train import checkpoint, plan
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from paperlora.pipeline.config import RunConfig
+    from paperlora.pipeline.config import TrainSections
     from paperlora.pipeline.model.encoding import Encoded
     from paperlora.pipeline.model.load import Loaded
     from paperlora.pipeline.model.store import Weights
 
 
 class Accumulator(Protocol):
-    """What training asks of either way."""
+    """The interface of both ways."""
 
     def gradients(self, batch: Sequence[Encoded], stop: Callable[[], bool]) -> float | None:
-        """Set the adapter's gradients and return the loss; None, with nothing promised, if asked to stop."""
+        """Set the ``grad`` of the adapter's parameters; return the mean loss in nats per answer token.
+
+        Return None, with the gradients incomplete, as soon as ``stop()`` is true.
+        """
 
     def loss(self, examples: Sequence[Encoded]) -> float:
-        """Return the mean loss in nats a token, without gradients."""
+        """Return the mean loss in nats per answer token, without gradients."""
 
     def changed(self) -> None:
-        """Take note that the adapter's parameters have new values."""
+        """Read the adapter's parameters again: the optimiser or a checkpoint changed them."""
 
     def describe(self) -> dict[str, Any]:
-        """Return what a report says of it."""
+        """Return ``train.how`` of the report: the step's name and its settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stock:
-    """One example after another through the peft model and autograd."""
+class StockAccumulator:
+    """Runs one example after another through the peft model and autograd."""
 
     tuned: Any
     device: torch.device
 
     def gradients(self, batch: Sequence[Encoded], stop: Callable[[], bool]) -> float | None:
-        """As ``Accumulator`` says."""
+        """See ``Accumulator``."""
         tokens = _answer_tokens(batch)
         self.tuned.train()
         for parameter in checkpoint.trainable(self.tuned).values():
@@ -67,7 +71,7 @@ class Stock:
         return total
 
     def loss(self, examples: Sequence[Encoded]) -> float:
-        """As ``Accumulator`` says."""
+        """See ``Accumulator``."""
         self.tuned.eval()
         with torch.inference_mode():
             total = sum(
@@ -76,26 +80,27 @@ class Stock:
         return total / _answer_tokens(examples)
 
     def changed(self) -> None:
-        """As ``Accumulator`` says."""
+        """See ``Accumulator``."""
 
     def describe(self) -> dict[str, Any]:
-        """As ``Accumulator`` says."""
+        """See ``Accumulator``."""
         return {"step": "stock"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
-    """Examples packed into rows of fixed length, through the step written for Gemma 3n."""
+class PackedAccumulator:
+    """Packs examples into rows of fixed length and runs these through the step of ``model.gemma3n``."""
 
     runner: Runner
     longest: int
+    """The most tokens of an example."""
     described: dict[str, Any] = field(default_factory=dict)
 
     def gradients(self, batch: Sequence[Encoded], stop: Callable[[], bool]) -> float | None:
-        """As ``Accumulator`` says."""
+        """See ``Accumulator``."""
         self.runner.model.adapters.gradient.zero_()
         scale = 1 / _answer_tokens(batch)
-        losses = []
+        losses = []  # on the device: reading each one would wait for its row
         for row in packing.pack(batch, self.longest):
             if stop():
                 return None
@@ -103,17 +108,17 @@ class Rows:
         return float(torch.stack(losses).sum()) * scale
 
     def loss(self, examples: Sequence[Encoded]) -> float:
-        """As ``Accumulator`` says."""
+        """See ``Accumulator``."""
         rows = packing.pack(examples, self.longest)
         total = torch.stack([self.runner.loss(row) for row in rows]).sum()
         return float(total) / _answer_tokens(examples)
 
     def changed(self) -> None:
-        """As ``Accumulator`` says."""
+        """See ``Accumulator``."""
         self.runner.model.adapters.refresh()
 
     def describe(self) -> dict[str, Any]:
-        """As ``Accumulator`` says."""
+        """See ``Accumulator``."""
         return {**self.described, "setup_seconds": round(self.runner.seconds, 3)}
 
 
@@ -121,21 +126,24 @@ def _answer_tokens(examples: Sequence[Encoded]) -> int:
     return sum(len(example.answer) for example in examples)
 
 
-def settings(files: Weights, config: RunConfig, where: torch.device) -> plan.Settings | None:
-    """Choose by the GPU's free memory how Gemma 3n is trained; None where there is nothing to choose.
+def memory_plan(
+    files: Weights, config: TrainSections, where: torch.device
+) -> plan.MemoryPlan | None:
+    """Return how to train Gemma 3n within the GPU's free memory; None for another model, step or device.
 
-    Raises ``InputError``, naming the setting that would fit, when nothing does.
+    Raises ``InputError``, which names the setting that would fit, when nothing fits.
     """
     document = read_json(files.directory / "config.json")
     if where.type != "cuda" or not str(document.get("model_type")).startswith("gemma3n"):
         return None
     if config.memory.step == "stock" or config.adapter.dropout:
         return None
-    number = load.compute_dtype(config.model.compute_dtype, where).itemsize
+    itemsize = load.compute_dtype(config.model.compute_dtype, where).itemsize
     free, total = torch.cuda.mem_get_info()
+    # A process may be limited to a part of the GPU: the benches do so.
     allowed = int(total * torch.cuda.get_per_process_memory_fraction())
     return plan.choose(
-        plan.shape(document, number=number),
+        plan.shape(document, itemsize=itemsize),
         packing.lengths(config.model.max_length)[-1],
         min(free, allowed),
         wanted=config.memory.activations,
@@ -146,37 +154,55 @@ def settings(files: Weights, config: RunConfig, where: torch.device) -> plan.Set
     )
 
 
+def check(config: TrainSections, device: str) -> None:
+    """Raise ``InputError`` when the settings ask for a training that cannot be had here.
+
+    Neither the model nor its files are loaded.
+    """
+    where, memory = load.device(device), config.memory
+    gemma3n = store.is_gemma3n(config.model.id)
+    if memory.optimizer == "adamw8bit" and where.type != "cuda":
+        raise InputError("memory.optimizer is adamw8bit without a GPU", remedy="set it to adamw")
+    own = {name: getattr(memory, name) for name in ("activations", "embeddings", "step")}
+    for name, value in own.items():
+        if value not in {"auto", "stock"} and not gemma3n:
+            raise InputError(
+                f"memory.{name} is {value}, which only Gemma 3n has",
+                remedy=f"set memory.{name}=auto",
+            )
+    if gemma3n and config.adapter.dropout and memory.step in {"fused", "plain"}:
+        raise InputError(
+            f"memory.step is {memory.step}, which has no adapter.dropout ({config.adapter.dropout})",
+            remedy="set adapter.dropout=0, or memory.step=stock",
+        )
+    if memory.step == "fused":
+        _operations("fused", where, load.compute_dtype(config.model.compute_dtype, where))
+
+
 def make(
     loaded: Loaded,
     tuned: Any,  # noqa: ANN401 - peft carries no types
-    config: RunConfig,
-    chosen: plan.Settings | None,
+    config: TrainSections,
+    chosen: plan.MemoryPlan | None,
 ) -> Accumulator:
-    """Return the way in which ``tuned`` is trained, and say which and why.
-
-    Raises ``InputError`` when the configuration asks for what cannot be had.
-    """
+    """Return the accumulator that trains ``tuned``; on a GPU, print which and why."""
     wanted = config.memory.step
-    if loaded.gemma3n and config.adapter.dropout and wanted in {"fused", "plain"}:
-        raise InputError(
-            f"memory.step is {wanted}, which has no adapter.dropout ({config.adapter.dropout})",
-            remedy="set adapter.dropout=0, or memory.step=stock",
-        )
     if not loaded.gemma3n or config.adapter.dropout or wanted == "stock":
         if loaded.gemma3n and wanted != "stock":
             print(
                 f"adapter.dropout is {config.adapter.dropout}: training with the stock step, which "
-                "on a GPU takes several times the memory and the time; adapter.dropout=0 avoids that",
+                "on a GPU needs several times the memory and the time; adapter.dropout=0 avoids that",
                 file=sys.stderr,
             )
-        return Stock(tuned=tuned, device=loaded.device)
-    ops, name = _operations(wanted, loaded)
+        return StockAccumulator(tuned=tuned, device=loaded.device)
+    ops, name = _operations(wanted, loaded.device, loaded.compute_dtype)
+    # There is nothing to offload on a CPU.
     on_cpu = "keep" if config.memory.activations == "keep" else "recompute"
     activations = chosen.activations if chosen else on_cpu
     if chosen:
         print(f"step {name}, {chosen.reason}", file=sys.stderr)
     read = step.read(tuned, ops=ops, activations=activations, chunk=config.memory.loss_chunk)
-    return Rows(
+    return PackedAccumulator(
         runner=Runner(model=read, capture=config.memory.capture and loaded.device.type == "cuda"),
         longest=config.model.max_length,
         described={
@@ -188,21 +214,25 @@ def make(
     )
 
 
-def _operations(wanted: str, loaded: Loaded) -> tuple[Any, str]:
-    """Return the kernels to use and their name."""
+def _operations(wanted: str, where: torch.device, dtype: torch.dtype) -> tuple[Any, str]:
+    """Return the module of the step's operations, and its name.
+
+    Raises ``InputError`` when the fused ones are wanted and do not work here.
+    """
     from paperlora.pipeline.model.gemma3n import plain  # noqa: PLC0415 - fused needs triton, plain does not
 
     obstacle: str | None = "there is no GPU"
-    if loaded.device.type == "cuda":
+    if where.type == "cuda":
         from paperlora.pipeline.model.gemma3n import fused  # noqa: PLC0415
 
-        obstacle = fused.obstacle(loaded.compute_dtype)
+        obstacle = fused.obstacle(dtype)
         if wanted != "plain" and obstacle is None:
             return fused, "fused"
     if wanted == "fused":
         raise InputError(f"memory.step is fused, and {obstacle}", remedy="set memory.step=auto")
-    if loaded.device.type == "cuda" and wanted == "auto":
+    if where.type == "cuda" and wanted == "auto":
         print(
-            f"{obstacle}: training without fused kernels, about four times slower", file=sys.stderr
+            f"{obstacle}: the step runs without fused kernels, about four times slower",
+            file=sys.stderr,
         )
     return plain, "plain"

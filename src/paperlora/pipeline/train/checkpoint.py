@@ -1,7 +1,7 @@
-"""A training checkpoint: one safetensors file, so that it is whole or not there, and never unpickled.
+"""Saves and restores a training: one safetensors file, which is complete or absent, and holds no pickle.
 
 It holds the adapter, the optimiser's moments, the best adapter so far and the state of the random
-generators as tensors; the counters travel as JSON in the file's metadata.
+generators as tensors, and the counters as JSON in the file's metadata.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_MOMENT = "optimizer/"
+_MOMENT = "optimizer/"  # and its name, then that of the parameter
 
 
 def trainable(model: Any) -> dict[str, torch.nn.Parameter]:  # noqa: ANN401 - peft carries no types
-    """Return the adapter's parameters by name."""
+    """Return the parameters that need a gradient, those of the adapter, by name."""
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
 def random_state() -> dict[str, torch.Tensor]:
-    """Return the state of torch's generators, on the CPU and on the GPU in use."""
+    """Return the state of torch's random generators, on the CPU and on the current GPU."""
     state = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()
@@ -44,7 +44,10 @@ def save(
     rng: Mapping[str, torch.Tensor],
     counters: dict[str, Any],
 ) -> None:
-    """Write everything that training needs to go on exactly where it stopped."""
+    """Write all that training needs to resume with the same bits as without an interruption.
+
+    ``rng`` is from ``random_state``; ``counters`` must be JSON.
+    """
     tensors: dict[str, torch.Tensor] = {f"rng/{name}": value for name, value in rng.items()}
     tensors |= {f"best/{name}": value for name, value in best.items()}
     for name, parameter in trainable(model).items():
@@ -56,7 +59,7 @@ def save(
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     try:
-        # cloned: safetensors refuses tensors that share memory, and best may be the current adapter
+        # Cloned: safetensors refuses tensors that share memory, as the parameters of a packed step do.
         save_file(
             {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()},
             part,
@@ -68,7 +71,7 @@ def save(
 
 
 def counters(path: Path) -> dict[str, Any] | None:
-    """Return the counters of a checkpoint, or None where there is none.
+    """Return the counters of a checkpoint, or None if there is no file.
 
     Raises ``DataError`` when the file is damaged.
     """
@@ -89,9 +92,9 @@ def restore(
     model: Any,  # noqa: ANN401
     optimizer: torch.optim.Optimizer,
 ) -> dict[str, torch.Tensor]:
-    """Put adapter, optimiser and random generators back; return the best adapter so far."""
+    """Restore ``model``, ``optimizer`` and the random generators; return the best adapter so far."""
     with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
-        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     moments: dict[str, dict[str, torch.Tensor]] = {}
     for key, value in stored.items():
         if key.startswith(_MOMENT):
@@ -111,7 +114,7 @@ def restore(
 
 
 def _restored(moment: str, value: torch.Tensor, device: torch.device) -> torch.Tensor | int:
-    """Return a moment as its optimiser holds it: steps on the host, the rest with the parameter."""
+    """Return a moment as its optimiser expects it: the step count on the host, the rest on ``device``."""
     if moment != "step":
         return value.to(device)
     return value if value.is_floating_point() else int(value)

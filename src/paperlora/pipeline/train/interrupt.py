@@ -1,4 +1,4 @@
-"""Ctrl-C and `docker stop` as a question that a loop asks, so that it stops where its state is whole."""
+"""Delays Ctrl-C and `docker stop`, so that a loop can end where its state is complete."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 @contextmanager
 def deferred() -> Iterator[Callable[[], bool]]:
-    """Hold back SIGINT and SIGTERM; yield a function that says whether one has come.
+    """Delay SIGINT and SIGTERM; yield a function that returns whether one has arrived.
 
-    A second signal is not held back: whoever presses Ctrl-C twice does not want to wait.
+    A second signal raises ``KeyboardInterrupt`` at once: the user does not want to wait.
     """
-    came = False
+    arrived = False
 
     def note(_number: int, _frame: FrameType | None) -> None:
-        nonlocal came
-        if came:
+        nonlocal arrived
+        if arrived:
             raise KeyboardInterrupt
-        came = True
+        arrived = True
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: came
+        yield lambda: arrived
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""What memory this process holds, on the host and on the GPU, in bytes."""
+"""Measures the memory of this process, on the host and on the GPU, in bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STATUS = Path("/proc/self/status")
 
 
 def now() -> dict[str, int | None]:
-    """Return the memory held at this moment; GPU figures are None without CUDA."""
+    """Return the memory in use; GPU figures, those of torch's allocator, are None without CUDA."""
     gpu = torch.cuda.is_available()
     return {
         "host_bytes": psutil.Process().memory_info().rss,
@@ -22,19 +22,12 @@ def now() -> dict[str, int | None]:
 
 
 def peak() -> dict[str, int | None]:
-    """Return the most that was held since the process started."""
+    """Return the most memory in use since the process started, with the keys of ``now``."""
     gpu = torch.cuda.is_available()
+    # VmHWM of proc(5). Not getrusage's ru_maxrss, which a process inherits from its parent.
+    found = re.search(r"^VmHWM:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)
     return {
-        "host_bytes": _peak_resident(),
+        "host_bytes": int(found.group(1)) * 1024 if found else 0,
         "gpu_allocated_bytes": torch.cuda.max_memory_allocated() if gpu else None,
         "gpu_reserved_bytes": torch.cuda.max_memory_reserved() if gpu else None,
     }
-
-
-def _peak_resident() -> int:
-    """Return the most host memory held by this process: proc(5), VmHWM.
-
-    Not getrusage's ru_maxrss, which a process inherits from the one that started it.
-    """
-    found = re.search(r"^VmHWM:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)
-    return int(found.group(1)) * 1024 if found else 0

@@ -1,12 +1,13 @@
-"""What a training of Gemma 3n will hold on the GPU, said before anything is loaded.
+"""Predicts the GPU memory that a training of Gemma 3n needs, and chooses how to stay within it.
 
-The sizes follow from the shapes and from what the step keeps (``gemma3n.layer``); ``tests/gpu`` holds
-them against what was measured. Imports neither torch nor transformers, so that ``doctor`` can ask too.
+The sizes follow from the model's shapes and from what the step keeps (``gemma3n.layer.Saved``); a test
+compares them with the peaks in ``tests/bench/measured.json``. All sizes are in bytes. This module imports
+neither torch nor transformers, so that ``doctor`` can use it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from paperlora.errors import InputError
@@ -16,35 +17,40 @@ if TYPE_CHECKING:
 
 GIB = 2**30
 ACTIVATIONS = ("keep", "recompute", "offload")
+"""What the forward pass keeps for the backward pass (``gemma3n.step``), the fastest first."""
 LENGTHS = (512, 1024, 2048, 4096)
-_PACKED = 0.5 + 1 / 64 + 4 / (64 * 256)  # bytes a weight in NF4, its scales quantised again
-_FIXED = 96 * 2**20  # work space of the matrix library, on the stream and in its captured twin
-_MARGIN = 0.06  # of the GPU's free memory: what the allocator holds and does not use
+"""The values of ``model.max_length`` that ``doctor`` shows."""
+FIXED = 96 * 2**20
+"""Work space of the matrix library: for the stream, and again for the captured step."""
+_PACKED = 0.5 + 1 / 64 + 4 / (64 * 256)
+"""Bytes of one weight: 4 bits, 8 bits of scale for 64 weights, 32 bits for 256 scales."""
+_MARGIN = 0.06
+"""The part of the free memory that torch's allocator may hold without using it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """The sizes of a Gemma 3n's text half; the defaults are those of E4B."""
+    """The sizes of Gemma 3n's text half, by their names in ``config.json``; the defaults are E4B's."""
 
-    vocabulary: int = 262_400
-    table: int = 262_144
-    hidden: int = 2048
-    per_layer: int = 256
-    width: int = 16_384
-    layers: int = 35
-    shared: int = 15
-    heads: int = 8
-    kv_heads: int = 2
-    head: int = 256
-    streams: int = 4
-    laurel: int = 64
-    number: int = 2
-    """Bytes of a number in the compute dtype."""
+    vocab_size: int = 262_400
+    vocab_size_per_layer_input: int = 262_144
+    hidden_size: int = 2048
+    hidden_size_per_layer_input: int = 256
+    intermediate_size: int = 16_384
+    num_hidden_layers: int = 35
+    num_kv_shared_layers: int = 15
+    num_attention_heads: int = 8
+    num_key_value_heads: int = 2
+    head_dim: int = 256
+    altup_num_inputs: int = 4
+    laurel_rank: int = 64
+    itemsize: int = 2
+    """Bytes of a number in the compute dtype; not in ``config.json``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """One line of what fits: a model at a length needs so many bytes of GPU memory."""
+    """One line of ``doctor``'s table: what a model at a length needs."""
 
     model: str
     max_length: int
@@ -53,82 +59,79 @@ class Fit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What a training runs with, and why."""
+class MemoryPlan:
+    """How a training uses the GPU's memory, and why."""
 
     activations: str
+    """One of ``ACTIVATIONS``."""
     table_on_host: bool
+    """Whether the per-layer embeddings stay on the host."""
     gpu_bytes: int
+    """The predicted peak."""
     reason: str
 
 
-def shape(config: dict[str, Any], *, number: int = 2) -> Shape:
-    """Read the sizes from a model's ``config.json``."""
+def shape(config: dict[str, Any], *, itemsize: int = 2) -> Shape:
+    """Return the sizes in a model's ``config.json``."""
     text = config.get("text_config", config)
-    names = {
-        "vocabulary": "vocab_size",
-        "table": "vocab_size_per_layer_input",
-        "hidden": "hidden_size",
-        "per_layer": "hidden_size_per_layer_input",
-        "layers": "num_hidden_layers",
-        "shared": "num_kv_shared_layers",
-        "heads": "num_attention_heads",
-        "kv_heads": "num_key_value_heads",
-        "head": "head_dim",
-        "streams": "altup_num_inputs",
-        "laurel": "laurel_rank",
-    }
-    found = {ours: int(text[theirs]) for ours, theirs in names.items() if theirs in text}
-    width = text.get("intermediate_size", Shape.width)
-    return Shape(
-        **found, width=max(width) if isinstance(width, list) else int(width), number=number
-    )
+    found = {one.name: text[one.name] for one in fields(Shape) if one.name in text}
+    if isinstance(widths := found.get("intermediate_size"), list):  # one for each layer
+        found["intermediate_size"] = max(widths)
+    return Shape(**found, itemsize=itemsize)
 
 
 def table_bytes(s: Shape) -> int:
     """Return the size of the table of per-layer embeddings."""
-    return s.table * s.layers * s.per_layer * s.number
+    width = s.num_hidden_layers * s.hidden_size_per_layer_input
+    return s.vocab_size_per_layer_input * width * s.itemsize
 
 
 def weights_bytes(s: Shape) -> int:
-    """Return what the packed model takes, its table left out."""
-    attention = 2 * s.hidden * s.heads * s.head
-    own = 2 * s.hidden * s.kv_heads * s.head
-    rest = 3 * s.hidden * s.width + 2 * s.hidden * (s.laurel + s.per_layer)
-    linear = s.layers * (attention + rest) + (s.layers - s.shared) * own
-    linear += 2 * (s.streams - 1) * s.hidden**2 + s.hidden * s.layers * s.per_layer
-    return int(linear * _PACKED) + s.vocabulary * s.hidden * s.number
+    """Return the size of the packed model, without the table of per-layer embeddings."""
+    attention = 2 * s.hidden_size * s.num_attention_heads * s.head_dim
+    own_kv = 2 * s.hidden_size * s.num_key_value_heads * s.head_dim
+    mlp = 3 * s.hidden_size * s.intermediate_size
+    small = 2 * s.hidden_size * (s.laurel_rank + s.hidden_size_per_layer_input)
+    linear = s.num_hidden_layers * (attention + mlp + small)
+    linear += (s.num_hidden_layers - s.num_kv_shared_layers) * own_kv
+    linear += 2 * (s.altup_num_inputs - 1) * s.hidden_size**2
+    linear += s.hidden_size * s.num_hidden_layers * s.hidden_size_per_layer_input
+    return int(linear * _PACKED) + s.vocab_size * s.hidden_size * s.itemsize
 
 
 def trainable(s: Shape, rank: int) -> int:
-    """Return the adapter's parameters, with all seven projections adapted."""
-    attention = 2 * (s.hidden + s.heads * s.head)
-    own = 2 * (s.hidden + s.kv_heads * s.head)
-    mlp = 3 * (s.hidden + s.width)
-    return rank * (s.layers * (attention + mlp) + (s.layers - s.shared) * own)
+    """Return the number of the adapter's parameters, if all seven projections are adapted."""
+    attention = 2 * (s.hidden_size + s.num_attention_heads * s.head_dim)
+    own_kv = 2 * (s.hidden_size + s.num_key_value_heads * s.head_dim)
+    mlp = 3 * (s.hidden_size + s.intermediate_size)
+    with_own_kv = s.num_hidden_layers - s.num_kv_shared_layers
+    return rank * (s.num_hidden_layers * (attention + mlp) + with_own_kv * own_kv)
 
 
 def step_bytes(s: Shape, tokens: int, activations: str, *, rank: int, chunk: int) -> int:
-    """Return what a step over ``tokens`` holds at its peak, beyond weights and adapter."""
+    """Return the peak of a step over a row of ``tokens``, without weights and adapter."""
+    # The MLP's group has the most adapters of one input; its extra columns come in multiples of 64.
     extra = -(-3 * rank // 64) * 64
-    stream = tokens * s.hidden * s.number
-    heads = tokens * (s.heads + 2 * s.kv_heads) * s.head * s.number
-    mixed = tokens * s.heads * s.head * s.number
-    # What a layer saves: predictions, nine rows of the hidden width, the heads before and after they
-    # are turned, attention's result before and after it is widened, and the MLP's three.
-    saved = (
-        s.streams * stream + 9 * stream + 2 * heads + 2 * mixed + 3 * tokens * s.width * s.number
-    )
-    matrix = 2 * s.width * (s.hidden + extra) * s.number
-    outward = 2 * s.streams * stream + tokens * (s.width + extra) * s.number
-    entries = {
-        "keep": s.layers * (saved + s.streams * stream) - saved,
-        "recompute": s.layers * s.streams * stream,
-        "offload": 3 * s.streams * stream,
+    row = tokens * s.hidden_size * s.itemsize
+    streams = s.altup_num_inputs * row
+    query_width = s.num_attention_heads * s.head_dim
+    heads = tokens * (query_width + 2 * s.num_key_value_heads * s.head_dim) * s.itemsize
+    mixed = tokens * query_width * s.itemsize
+    mlp = 3 * tokens * s.intermediate_size * s.itemsize
+    # `gemma3n.layer.Saved`: the predictions, nine rows of the hidden width, the heads before and after
+    # their rotation, attention's result twice, and the MLP's gate, up and activation.
+    saved = streams + 9 * row + 2 * heads + 2 * mixed + mlp
+    # Beside it, the backward pass holds one unpacked matrix and the gradients of streams and MLP.
+    matrix = 2 * s.intermediate_size * (s.hidden_size + extra) * s.itemsize
+    gradients = 2 * streams + tokens * (s.intermediate_size + extra) * s.itemsize
+    kept = {
+        "keep": s.num_hidden_layers * (saved + streams) - saved,
+        "recompute": s.num_hidden_layers * streams,
+        "offload": 3 * streams,  # one that leaves and two that come back
     }[activations]
-    inputs = 2 * tokens * s.layers * s.per_layer * s.number
-    loss = min(chunk, tokens) * s.vocabulary * s.number + 2 * s.streams * stream
-    return inputs + entries + max(saved + matrix + outward, loss)
+    embeddings = 2 * tokens * s.num_hidden_layers * s.hidden_size_per_layer_input * s.itemsize
+    loss = min(chunk, tokens) * s.vocab_size * s.itemsize + 2 * streams
+    return embeddings + kept + max(saved + matrix + gradients, loss)
 
 
 def peak(
@@ -141,11 +144,16 @@ def peak(
     eight_bit: bool = True,
     table_on_host: bool = True,
 ) -> int:
-    """Return the most GPU memory, in bytes, that a training allocates at once."""
+    """Return the most GPU memory that a training allocates at once.
+
+    ``tokens`` is the length of a row, ``chunk`` that of ``memory.loss_chunk``; ``eight_bit`` says that
+    the optimiser's two moments have 8 bits each, not 32.
+    """
+    # A parameter has a master and a gradient in float32, a copy to compute with, and two moments.
     adapter = trainable(s, rank) * (4 + 4 + 2 + (2 if eight_bit else 8))
     table = 0 if table_on_host else table_bytes(s)
     step = step_bytes(s, tokens, activations, rank=rank, chunk=chunk)
-    return weights_bytes(s) + table + adapter + step + _FIXED
+    return weights_bytes(s) + table + adapter + step + FIXED
 
 
 def choose(
@@ -155,11 +163,12 @@ def choose(
     *,
     wanted: str = "auto",
     table: str = "auto",
-    **sizes: Any,  # noqa: ANN401
-) -> Settings:
-    """Return the fastest settings that fit ``free`` bytes, or those that are ``wanted``.
+    **sizes: Any,  # noqa: ANN401 - those of ``peak``
+) -> MemoryPlan:
+    """Return the fastest plan that fits ``free`` bytes.
 
-    Raises ``InputError``, naming the setting that would fit, when none does.
+    ``wanted`` is ``memory.activations``, ``table`` is ``memory.embeddings``; ``auto`` leaves the choice
+    to this function. Raises ``InputError``, which names the setting that would fit, when nothing fits.
     """
     room = int(free * (1 - _MARGIN))
     tried: Sequence[str] = ACTIVATIONS if wanted == "auto" else (wanted,)
@@ -172,27 +181,29 @@ def choose(
                     f"activations {activations}, per-layer embeddings {place}: {need / GIB:.1f} GiB of "
                     f"the {free / GIB:.1f} GiB free"
                 )
-                return Settings(
+                return MemoryPlan(
                     activations=activations, table_on_host=on_host, gpu_bytes=need, reason=reason
                 )
     raise InputError(
         f"{tokens} tokens need {peak(s, tokens, tried[-1], **sizes) / GIB:.1f} GiB of GPU memory with "
         f"activations {tried[-1]}, {free / GIB:.1f} GiB are free",
-        remedy=_smaller(s, tokens, room, **sizes),
+        remedy=_remedy(s, tokens, room, **sizes),
     )
 
 
-def _smaller(s: Shape, tokens: int, room: int, **sizes: Any) -> str:  # noqa: ANN401
-    """Name the settings that would fit."""
+def _remedy(s: Shape, tokens: int, room: int, **sizes: Any) -> str:  # noqa: ANN401
+    """Return, in words, the settings that fit into ``room`` bytes, or the GPU that is needed."""
     for length in range(tokens, 0, -64):
         if peak(s, length, "offload", **sizes) <= room:
-            return f"set memory.activations=offload and model.max_length={length}, or free some"
+            return (
+                f"set memory.activations=offload and model.max_length={length}, or free GPU memory"
+            )
     least = peak(s, 64, "offload", **sizes)
-    return f"free some, or use a GPU with {least / GIB / (1 - _MARGIN):.1f} GiB free or more"
+    return f"free GPU memory, or use a GPU with {least / GIB / (1 - _MARGIN):.1f} GiB free or more"
 
 
 def fits() -> list[Fit]:
-    """Return what Gemma 3n E4B needs at several lengths: the least, and the fastest way."""
+    """Return what Gemma 3n E4B needs at several lengths, the least memory first."""
     return [
         Fit(
             model="gemma-3n-e4b-it",

@@ -13,21 +13,23 @@ import bitsandbytes
 import torch
 from tqdm import tqdm
 
-from paperlora.errors import InputError
 from paperlora.files import read_jsonl, sha256_json, write_json, write_jsonl
 from paperlora.pipeline.model import adapter, adapter_files, encoding, load, store
-from paperlora.pipeline.train import accumulate, checkpoint, interrupt, memory
+from paperlora.pipeline.train import accumulate, checkpoint, finish, interrupt, schedule
 from paperlora.pipeline.train.progress import Progress
+
+WORK = "checkpoints"
+"""The folder of a run in which a training works until it is complete."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from paperlora.pipeline.config import RunConfig, TrainConfig
+    from paperlora.pipeline.config import TrainConfig, TrainSections
     from paperlora.pipeline.model.encoding import Encoded
     from paperlora.pipeline.model.load import Loaded
     from paperlora.pipeline.train.accumulate import Accumulator
-    from paperlora.pipeline.train.plan import Settings
+    from paperlora.pipeline.train.plan import MemoryPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,34 +45,57 @@ class Trainer:
     stop: Callable[[], bool]
 
 
-def train(run: Path, config: RunConfig, *, inputs: object, device: str = "auto") -> None:
+def train(
+    run: Path,
+    config: TrainSections,
+    *,
+    inputs: object,
+    environment: dict[str, Any],
+    device: str = "auto",
+    resume: bool = True,
+) -> None:
     """Train on ``run``'s dataset and write ``metrics.jsonl``, ``adapter/`` and ``train.json``.
 
-    ``inputs`` identifies what is trained on; an interrupted training of the same inputs goes on.
+    ``inputs`` identifies what is trained on: an interrupted training of the same inputs, in the
+    same ``environment`` (a record) and on the same device, resumes unless ``resume`` is False. A
+    finished adapter stays in its place until the new one is complete, and beside it afterwards.
     Raises ``KeyboardInterrupt`` after SIGINT or SIGTERM, with a checkpoint written.
     """
+    accumulate.check(config, device)
     where = load.device(device)
+    print(
+        f"train: {config.model.id}, up to {config.train.max_steps} steps of "
+        f"{config.train.accumulation} examples",
+        file=sys.stderr,
+    )
     files = store.obtain(config.model.id)
     load.prepare(config.train.seed)
-    chosen = accumulate.settings(files, config, where)
+    chosen = accumulate.memory_plan(files, config, where)
     loaded = load.load(
         files, config.model, where, table_on_host=chosen is None or chosen.table_on_host
     )
+    work = run / WORK
+    if not resume:
+        shutil.rmtree(work, ignore_errors=True)
+    key = sha256_json([inputs, environment["fingerprint"], where.type])
     with interrupt.deferred() as stop:
         trainer = _trainer(run, config, loaded, chosen, stop)
-        progress, best = _optimise(trainer, run, key=sha256_json(inputs))
+        progress, best = _optimise(trainer, work, key=key)
     for name, parameter in checkpoint.trainable(trainer.model).items():
         parameter.data.copy_(best[name])
-    adapter_files.save(run / "adapter", trainer.model, whole=load.is_half(loaded))
-    write_json(run / "train.json", _summary(trainer, progress, loaded, config))
-    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    adapter_files.save(work / "adapter", trainer.model, whole=load.is_half(loaded))
+    how = trainer.accumulator.describe()
+    summary = finish.summary(trainer.model, how, progress, loaded, config)
+    write_json(work / "train.json", {**summary, "environment": environment})
+    write_jsonl(work / "metrics.jsonl", progress.rows)
+    finish.publish(run, work)
 
 
 def _trainer(
     run: Path,
-    config: RunConfig,
+    config: TrainSections,
     loaded: Loaded,
-    settings: Settings | None,
+    settings: MemoryPlan | None,
     stop: Callable[[], bool],
 ) -> Trainer:
     torch.manual_seed(config.train.seed)  # the adapter's first values are random
@@ -96,14 +121,9 @@ def _trainer(
     )
 
 
-def _optimizer(tuned: Any, config: RunConfig, loaded: Loaded) -> torch.optim.Optimizer:  # noqa: ANN401
-    """Return AdamW, its moments in 8 bits for Gemma 3n on a GPU (Dettmers et al. 2022) or when asked.
-
-    Raises ``InputError`` when 8 bits are asked for without a GPU.
-    """
+def _optimizer(tuned: Any, config: TrainSections, loaded: Loaded) -> torch.optim.Optimizer:  # noqa: ANN401
+    """Return AdamW, its moments in 8 bits for Gemma 3n on a GPU (Dettmers et al. 2022) or when asked."""
     wanted, on_gpu = config.memory.optimizer, loaded.device.type == "cuda"
-    if wanted == "adamw8bit" and not on_gpu:
-        raise InputError("memory.optimizer is adamw8bit without a GPU", remedy="set it to adamw")
     small = wanted == "adamw8bit" or (wanted == "auto" and on_gpu and loaded.gemma3n)
     kind = bitsandbytes.optim.AdamW8bit if small else torch.optim.AdamW
     made: torch.optim.Optimizer = kind(
@@ -114,9 +134,11 @@ def _optimizer(tuned: Any, config: RunConfig, loaded: Loaded) -> torch.optim.Opt
     return made
 
 
-def _optimise(trainer: Trainer, run: Path, *, key: str) -> tuple[Progress, dict[str, torch.Tensor]]:
+def _optimise(
+    trainer: Trainer, work: Path, *, key: str
+) -> tuple[Progress, dict[str, torch.Tensor]]:
     """Take steps until the last one or an early stop; return the progress and the best adapter."""
-    path = run / "checkpoints" / "last.safetensors"
+    path = work / "last.safetensors"
     progress, best = _resume(trainer, path, key)
     config = trainer.config
 
@@ -141,7 +163,7 @@ def _optimise(trainer: Trainer, run: Path, *, key: str) -> tuple[Progress, dict[
                 keep(rng)
                 print(
                     f"stopped after step {progress.step} of {config.max_steps}; "
-                    "run the same command to go on from there",
+                    "run the same command to resume from there",
                     file=sys.stderr,
                 )
                 raise KeyboardInterrupt
@@ -152,42 +174,50 @@ def _optimise(trainer: Trainer, run: Path, *, key: str) -> tuple[Progress, dict[
                 keep(checkpoint.random_state())
                 if bar.disable:
                     progress.log(config.max_steps)
-            write_jsonl(run / "metrics.jsonl", progress.rows)
+            write_jsonl(work / "metrics.jsonl", progress.rows)
     if trainer.stop():
-        raise KeyboardInterrupt  # it came with the last step; the checkpoint holds that too
+        raise KeyboardInterrupt  # a signal during the last validation; the checkpoint is complete
     return progress, best
 
 
 def _resume(trainer: Trainer, path: Path, key: str) -> tuple[Progress, dict[str, torch.Tensor]]:
-    """Return where a checkpoint of the same inputs left off, or the start."""
+    """Return progress and best adapter from a checkpoint with the same ``key``, or those of a new start."""
     counters = checkpoint.counters(path)
-    if counters is None or counters.pop("key") != key:
+    if counters is not None and counters.pop("key") != key:
+        print(
+            "the checkpoint is from other settings, data, code or another environment: "
+            "training starts from the first step",
+            file=sys.stderr,
+        )
+        counters = None
+    if counters is None:
         return Progress(), _weights(trainer.model)
     best = checkpoint.restore(path, model=trainer.model, optimizer=trainer.optimizer)
     trainer.accumulator.changed()
     progress = Progress(**counters)
-    print(f"going on from step {progress.step} of {trainer.config.max_steps}", file=sys.stderr)
+    print(f"resuming from step {progress.step} of {trainer.config.max_steps}", file=sys.stderr)
     return progress, best
 
 
 def _step(trainer: Trainer, progress: Progress) -> bool:
-    """Take one optimiser step; return False, with nothing changed, when asked to stop meanwhile."""
+    """Take one optimiser step; return False, with no parameter changed, if a signal arrived meanwhile."""
     began = time.perf_counter()
     config = trainer.config
     batch = [
         trainer.train[index]
-        for index in batch_indices(
+        for index in schedule.batch_indices(
             len(trainer.train), progress.step, config.accumulation, config.seed
         )
     ]
-    rate = learning_rate(progress.step, config)
+    rate = schedule.learning_rate(progress.step, config)
     for group in trainer.optimizer.param_groups:
         group["lr"] = rate
     loss = trainer.accumulator.gradients(batch, trainer.stop)
     if loss is None:
         return False
     parameters = list(checkpoint.trainable(trainer.model).values())
-    torch.nn.utils.clip_grad_norm_(parameters, config.max_gradient_norm)
+    if config.max_gradient_norm:  # 0 turns clipping off, as in other trainers
+        torch.nn.utils.clip_grad_norm_(parameters, config.max_gradient_norm)
     trainer.optimizer.step()
     trainer.accumulator.changed()
     tokens = sum(len(example.prompt) + len(example.answer) for example in batch)
@@ -203,7 +233,7 @@ def _step(trainer: Trainer, progress: Progress) -> bool:
 def _validate(
     trainer: Trainer, progress: Progress, best: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Measure the validation loss (nats a token); return the best adapter, this one or the old."""
+    """Record the validation loss (nats per answer token); return the best adapter, this one or ``best``."""
     began = time.perf_counter()
     loss = trainer.accumulator.loss(trainer.validation)
     progress.seconds += time.perf_counter() - began
@@ -215,69 +245,5 @@ def _validate(
     return best
 
 
-def batch_indices(size: int, step: int, accumulation: int, seed: int) -> list[int]:
-    """Return the examples of one step: each epoch is a new seeded order, and none is skipped."""
-    indices = []
-    for place in range(step * accumulation, (step + 1) * accumulation):
-        epoch, position = divmod(place, size)
-        order = list(range(size))
-        random.Random(f"{seed}:{epoch}").shuffle(order)
-        indices.append(order[position])
-    return indices
-
-
-def learning_rate(step: int, config: TrainConfig) -> float:
-    """Return the rate of a step (from 0): linear warm-up, then linear decay towards zero."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    left = (config.max_steps - step) / max(1, config.max_steps - config.warmup_steps)
-    return config.learning_rate * left
-
-
 def _weights(tuned: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401 - peft carries no types
     return {n: p.detach().cpu().clone() for n, p in checkpoint.trainable(tuned).items()}
-
-
-def _summary(
-    trainer: Trainer, progress: Progress, loaded: Loaded, config: RunConfig
-) -> dict[str, Any]:
-    modules = adapter.adapter_modules(trainer.model, config.adapter)
-    text = loaded.model.config.get_text_config()
-    name = torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else ""
-    return {
-        "model": {
-            "id": loaded.weights.id,
-            "revision_or_sha256": loaded.weights.revision,
-            "licence": loaded.weights.licence,
-            "repository": loaded.weights.repository,
-            "parameters": load.parameter_count(trainer.model),
-            "trainable": sum(row["parameters"] for row in modules),
-            "quantization": {
-                "method": "nf4",
-                "double": True,
-                "block": load.NF4_BLOCK,
-                "compute_dtype": str(loaded.compute_dtype).removeprefix("torch."),
-            },
-            "device": f"{loaded.device.type}:{name}" if name else loaded.device.type,
-            "hidden_size": text.hidden_size,
-            "layers": text.num_hidden_layers,
-        },
-        "adapter": {
-            "rank": config.adapter.rank,
-            "alpha": config.adapter.alpha,
-            "dropout": config.adapter.dropout,
-            "modules": modules,
-        },
-        "train": {
-            "steps": progress.step,
-            "max_steps": config.train.max_steps,
-            "stopped_early": progress.step < config.train.max_steps,
-            "best_step": progress.best_step,
-            "loss": progress.series("train"),
-            "validation_loss": progress.series("validation"),
-            "seconds": round(progress.seconds, 3),
-            "tokens_per_second": round(progress.tokens / progress.step_seconds, 1),
-            "how": trainer.accumulator.describe(),
-            "peak_memory": {**memory.peak(), "gpu_load_bytes": loaded.load_gpu_bytes},
-        },
-    }

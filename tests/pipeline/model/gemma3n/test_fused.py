@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from paperlora.pipeline.model.gemma3n import fused, plain
-from paperlora.pipeline.model.gemma3n.weights import Adapter, Projection
+from paperlora.pipeline.model.gemma3n.parameters import Adapter, Projection
 
 T, S, H = 3, 4, 48  # H is no power of two
 
@@ -80,45 +80,45 @@ def test_correct(layer, keep):
     assert_same(*both(backward))
 
 
-def test_inject(layer):
+def test_add_ple(layer):
     q, y = rows(S), rows()
 
     def forward(ops):
         out = q.clone()
-        ops.inject(layer, out, y)
+        ops.add_ple(layer, out, y)
         return [out]
 
     assert_same(*both(forward))
-    assert_same(*both(lambda ops: [ops.inject_backward(layer, y, q)]))
+    assert_same(*both(lambda ops: [ops.add_ple_backward(layer, y, q)]))
 
 
-def test_middle(layer):
+def test_combine(layer):
     o, p0, x, low, da, df = rows(), rows(), rows(), rows(), rows(), rows()
 
     def forward(ops):
         f = wide()
-        return ops.middle(layer, o, p0, x, low, f), f
+        return ops.combine(layer, o, p0, x, low, f), f
 
     assert_same(*both(forward))
-    a = plain.middle(layer, o, p0, x, low, wide())
-    assert_same(*both(lambda ops: ops.middle_backward(layer, o, low, a, da, df)))
+    a = plain.combine(layer, o, p0, x, low, wide())
+    assert_same(*both(lambda ops: ops.combine_backward(layer, o, low, a, da, df)))
 
 
-@pytest.mark.parametrize(("normed", "turned"), [(True, True), (False, False)])
-def test_rotate(normed, turned):
+@pytest.mark.parametrize(("normed", "rotated"), [(True, True), (False, False)])
+def test_rotate(normed, rotated):
     torch.manual_seed(0)
     heads, width = 2, 32
-    y, outward = torch.randn(T, heads * width + 5)[:, :-5], torch.randn(T, heads, width + 3)
-    outward = outward[..., :width].transpose(0, 1)
+    y, dout = torch.randn(T, heads * width + 5)[:, :-5], torch.randn(T, heads, width + 3)
+    dout = dout[..., :width].transpose(0, 1)
     weight = torch.randn(width) if normed else None
-    turn = (torch.randn(T, width // 2), torch.randn(T, width // 2)) if turned else None
+    rotary = (torch.randn(T, width // 2), torch.randn(T, width // 2)) if rotated else None
 
     def backward(ops):
         dy = wide(heads * width)
-        ops.rotate_backward(y, weight, 1e-6, turn, outward, dy)
+        ops.rotate_backward(y, weight, 1e-6, rotary, dout, dy)
         return [dy]
 
-    assert_same(*both(lambda ops: [ops.rotate(y, weight, 1e-6, turn, heads)]))
+    assert_same(*both(lambda ops: [ops.rotate(y, weight, 1e-6, rotary, heads)]))
     assert_same(*both(backward))
 
 
@@ -141,11 +141,11 @@ def test_activate(cutoff):
     assert_same(*both(backward))
 
 
-def test_scale_input():
+def test_gate_ple():
     torch.manual_seed(0)
     g, dz, e = torch.randn(T, 16), torch.randn(T, 16), torch.randn(T, 5, 16)[:, 2]
-    assert_same(*both(lambda ops: [ops.scale_input(g, e)]))
-    assert_same(*both(lambda ops: [ops.scale_input_backward(g, e, dz)]))
+    assert_same(*both(lambda ops: [ops.gate_ple(g, e)]))
+    assert_same(*both(lambda ops: [ops.gate_ple_backward(g, e, dz)]))
 
 
 @pytest.mark.parametrize("window", [128, 40])
@@ -163,12 +163,12 @@ def test_attend(window):
         (ends - torch.tensor(sizes)).repeat_interleave(torch.tensor(sizes)),
         ends.repeat_interleave(torch.tensor(sizes)),
     )
-    outward = torch.randn(tokens, 4, width + 8)[..., :width].transpose(0, 1)
+    dout = torch.randn(tokens, 4, width + 8)[..., :width].transpose(0, 1)
     assert_same(*both(lambda ops: [ops.attend(q, k, v, bounds, window)[0]]))
 
     def backward(ops):
         made = ops.attend(q, k, v, bounds, window)
-        return ops.attend_backward((q, k, v), bounds, window, made, outward)
+        return ops.attend_backward((q, k, v), bounds, window, made, dout)
 
     assert_same(*both(backward))
 
@@ -218,10 +218,10 @@ def test_cross_entropy():
 def test_a_wrong_kernel_would_be_noticed(layer):
     """The control: another eps is another result."""
     y = rows() * 1e-3
-    right = plain.inject_backward(layer, y, rows(S))
+    right = plain.add_ple_backward(layer, y, rows(S))
     layer.eps = 1e-5
     with pytest.raises(AssertionError):
-        assert_same([fused.inject_backward(layer, y, rows(S))], [right])
+        assert_same([fused.add_ple_backward(layer, y, rows(S))], [right])
 
 
 def test_what_keeps_triton_from_compiling_is_named(monkeypatch):

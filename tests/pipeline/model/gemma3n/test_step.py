@@ -71,10 +71,10 @@ def test_a_row_without_bounds_between_its_examples_is_noticed(wrapped, stock, mo
 
 
 def test_adapters_on_shared_keys_are_noticed(wrapped, stock, monkeypatch):
-    """The control: without what later layers ask of shared keys and values, gradients differ."""
+    """The control: without the part of later layers, the gradients of shared keys and values differ."""
     from paperlora.pipeline.model.gemma3n import layer
 
-    monkeypatch.setattr(layer, "_ask", lambda *_: None)
+    monkeypatch.setattr(layer, "_add_kv_gradients", lambda *_: None)
     _, gradients = by_step(wrapped, examples(*SIZES), ops=plain)
     assert furthest(gradients, stock[1]) > 1e-2
 
@@ -94,7 +94,7 @@ def test_the_extra_columns_hold_the_adapter(wrapped):
     read = step.read(wrapped, ops=plain, activations="keep", chunk=64)
     group = read.layers[0].first
     torch.manual_seed(1)
-    x = products.room(group, 5, read.head)
+    x = products.input_buffer(group, 5, read.head)
     x[:, : group.columns] = torch.randn(5, group.columns)
     together = products.forward(plain, group, x)
     at = 0

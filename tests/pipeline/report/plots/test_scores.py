@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import io
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import synthetic_run as synthetic
 from matplotlib.collections import LineCollection
+from matplotlib.container import ErrorbarContainer
+from matplotlib.transforms import Bbox
 
 from paperlora.pipeline.report.plots import scores
 
@@ -30,7 +34,7 @@ def test_bars_carry_their_values() -> None:
     assert "35.4" in texts(left)
     assert "17.4" in texts(right)
     assert "n/a" not in texts(left) + texts(right)
-    assert [label.get_text() for label in left.get_xticklabels()][-1] == "test\n(n = 48)"
+    assert [label.get_text() for label in left.get_xticklabels()][-1] == "\ntest\n(n = 48)"
 
 
 @pytest.mark.parametrize("base", [splits(10, None, None), splits(0, 0.0, None)])
@@ -65,3 +69,34 @@ def test_an_interval_beside_its_estimate_is_drawn() -> None:
     tuned = splits(10, 0.5, 10.0)
     tuned["test"]["accuracy_ci95"] = [0.6, 0.7]
     assert "50.0" in texts(drawn(tuned=tuned)[0])
+
+
+def crossings(axes: Axes) -> int:
+    """Return how many values of bars lie on a whisker or on another value."""
+    axes.figure.savefig(io.BytesIO())  # places everything
+    values = [text.get_window_extent() for text in axes.texts]
+    whiskers = [
+        Bbox(axes.transData.transform(segment)).padded(1)
+        for container in axes.containers
+        if isinstance(container, ErrorbarContainer)
+        for bars in container.lines[2]
+        for segment in bars.get_segments()
+    ]
+    pairs = sum(value.overlaps(whisker) for value in values for whisker in whiskers)
+    return pairs + sum(one.overlaps(other) for one, other in itertools.combinations(values, 2))
+
+
+@pytest.mark.parametrize(
+    "numbers", [(4, 0.0, 256.3), (24, 0.375, 3.43), (9, 1.0, 9999.9), (9, None, 1.5e8)]
+)
+def test_values_lie_on_no_whisker_and_not_on_each_other(
+    numbers: tuple[int, float | None, float],
+) -> None:
+    both = splits(*numbers)
+    for score in both.values():
+        score["accuracy_ci95"] = [0.0, 1.0]
+    left, right = drawn(base=both, tuned=both)
+    assert crossings(left) == crossings(right) == 0
+    assert len(left.texts) == len(right.texts) == 6
+    left.text(0.2, 0.0, "on a whisker")
+    assert bool(crossings(left)) is (numbers[1] is not None)

@@ -1,7 +1,9 @@
-"""The step's small operations as Triton kernels; same names and meanings as in ``plain``.
+"""The operations of ``plain`` as Triton kernels: this module allocates the outputs and launches them.
 
-Each is one launch and one pass over its data where autograd would take dozens. Triton compiles at first
-use, for which it needs a C compiler and Python's headers: ``obstacle`` says what is missing.
+Where it stands: ``layer`` calls these functions as it calls those of ``plain``, where shapes and
+meaning are documented; the kernels themselves are in ``kernels/``. An operation is one launch and
+one pass over its data, where autograd takes dozens. Triton compiles at first use, with a C compiler
+and Python's headers; ``obstacle`` names what is missing.
 """
 
 from __future__ import annotations
@@ -16,19 +18,22 @@ import torch
 import triton
 
 from paperlora.pipeline.model.gemma3n import plain
-from paperlora.pipeline.model.gemma3n.kernels import attention, matrix, streams
+from paperlora.pipeline.model.gemma3n.kernels import attention as flash
+from paperlora.pipeline.model.gemma3n.kernels import matrix, streams
 from paperlora.pipeline.model.gemma3n.kernels import tokens as rows
 
 if TYPE_CHECKING:
-    from paperlora.pipeline.model.gemma3n.weights import Layer, Projection
+    from paperlora.pipeline.model.gemma3n.parameters import Layer, Projection
+    from paperlora.pipeline.model.gemma3n.plain import Pair
 
 Tensor = torch.Tensor
 
 
 def obstacle(dtype: torch.dtype) -> str | None:
-    """Return what keeps the kernels from working on this machine, or None."""
+    """Return why the kernels cannot run on this machine, in words, or None if they can."""
+    # Heads of width 256 in float32 need more shared memory than a GPU without bfloat16 has.
     if dtype == torch.float32:
-        return "the GPU has no bfloat16"  # heads of 256 in float32 outgrow its shared memory
+        return "the GPU has no bfloat16"
     if not any(shutil.which(name) for name in ("gcc", "clang")):
         return "there is no C compiler (gcc or clang)"
     if not (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file():
@@ -37,6 +42,7 @@ def obstacle(dtype: torch.dtype) -> str | None:
 
 
 def _width(size: int) -> int:
+    """Return the width of a block that holds ``size`` columns: Triton takes powers of two only."""
     return int(triton.next_power_of_2(size))
 
 
@@ -45,7 +51,7 @@ def _streams(h: Tensor) -> dict[str, int]:
 
 
 def predict(layer: Layer, h: Tensor, x: Tensor) -> Tensor:
-    """As ``plain.predict``."""
+    """See ``plain.predict``."""
     p = torch.empty_like(h)
     _, tokens, hidden = h.shape
     streams.predict[(tokens,)](
@@ -56,7 +62,7 @@ def predict(layer: Layer, h: Tensor, x: Tensor) -> Tensor:
 
 
 def predict_backward(layer: Layer, h: Tensor, dp: Tensor, skip: Tensor, dx: Tensor) -> Tensor:
-    """As ``plain.predict_backward``."""
+    """See ``plain.predict_backward``."""
     dh = torch.empty_like(h)
     _, tokens, hidden = h.shape
     streams.predict_backward[(tokens,)](
@@ -66,42 +72,39 @@ def predict_backward(layer: Layer, h: Tensor, dp: Tensor, skip: Tensor, dx: Tens
     return dh
 
 
-def rotate(
-    y: Tensor, weight: Tensor | None, eps: float, turn: tuple[Tensor, Tensor] | None, heads: int
-) -> Tensor:
-    """As ``plain.rotate``."""
+def rotate(y: Tensor, weight: Tensor | None, eps: float, rotary: Pair | None, heads: int) -> Tensor:
+    """See ``plain.rotate``."""
     tokens, width = y.shape
     out = y.new_empty(heads, tokens, width // heads)
-    cos, sin = turn or (out, out)
+    cos, sin = rotary or (out, out)  # any pointer: without TURN they are not read
     rows.rotate[(tokens, heads)](
         y, out, out if weight is None else weight, cos, sin, tokens, y.stride(0), eps,
-        D=width // heads, NORM=weight is not None, TURN=turn is not None, num_warps=1,
+        D=width // heads, NORM=weight is not None, TURN=rotary is not None, num_warps=1,
     )  # fmt: skip
     return out
 
 
 def rotate_backward(
-    y: Tensor,
-    weight: Tensor | None,
-    eps: float,
-    turn: tuple[Tensor, Tensor] | None,
-    outward: Tensor,
-    dy: Tensor,
+    y: Tensor, weight: Tensor | None, eps: float, rotary: Pair | None, dout: Tensor, dy: Tensor
 ) -> None:
-    """As ``plain.rotate_backward``."""
-    heads, tokens, width = outward.shape
-    if outward.stride(2) != 1:
-        outward = outward.contiguous()
-    cos, sin = turn or (y, y)
+    """See ``plain.rotate_backward``."""
+    heads, tokens, width = dout.shape
+    if dout.stride(2) != 1:  # the kernel reads a head as neighbours in memory
+        dout = dout.contiguous()
+    cos, sin = rotary or (y, y)
     rows.rotate_backward[(tokens, heads)](
-        y, outward, dy, y if weight is None else weight, cos, sin,
-        y.stride(0), dy.stride(0), outward.stride(0), outward.stride(1), eps,
-        D=width, NORM=weight is not None, TURN=turn is not None, num_warps=1,
+        y, dout, dy, y if weight is None else weight, cos, sin,
+        y.stride(0), dy.stride(0), dout.stride(0), dout.stride(1), eps,
+        D=width, NORM=weight is not None, TURN=rotary is not None, num_warps=1,
     )  # fmt: skip
 
 
 def _blocks(q: Tensor) -> dict[str, int | str]:
-    """Return the blocks of queries and keys that fit the GPU's shared memory, and how to multiply."""
+    """Return how many queries and keys a block holds, and the precision of its products.
+
+    64 where a block may have 200 kB of shared memory, as on an H100; 32 elsewhere. Products of
+    float32, which only tests use, are exact.
+    """
     roomy = q.is_cuda and _shared_memory(q.device.index) >= 200_000
     size = 64 if roomy and q.dtype != torch.float32 else 32
     precise = "ieee" if q.dtype == torch.float32 else "tf32"
@@ -115,71 +118,72 @@ def _shared_memory(device: int) -> int:
 
 
 def attend(
-    q: Tensor, k: Tensor, v: Tensor, bounds: tuple[Tensor, Tensor], window: int
+    q: Tensor, k: Tensor, v: Tensor, bounds: Pair, window: int
 ) -> tuple[Tensor, Tensor | None]:
-    """As ``plain.attend``; keeps the logarithm of each query's sum."""
+    """See ``plain.attend``; the second result is the logarithm of each query's sum, float32 [heads, T]."""
     heads, tokens, width = q.shape
     out = torch.empty_like(q)
-    sizes = q.new_empty(heads, tokens, dtype=torch.float32)
+    lse = q.new_empty(heads, tokens, dtype=torch.float32)
     blocks = _blocks(q)
-    attention.forward[(tokens // int(blocks["BM"]), heads)](
-        q, k, v, bounds[0], out, sizes, tokens, window, GROUP=heads // len(k), D=width,
+    flash.forward[(tokens // int(blocks["BM"]), heads)](
+        q, k, v, bounds[0], out, lse, tokens, window, GROUP=heads // len(k), D=width,
         **blocks, num_warps=8, num_stages=2,
     )  # fmt: skip
-    return out, sizes
+    return out, lse
 
 
 def attend_backward(
     inputs: tuple[Tensor, Tensor, Tensor],
-    bounds: tuple[Tensor, Tensor],
+    bounds: Pair,
     window: int,
-    made: tuple[Tensor, Tensor | None],
-    outward: Tensor,
+    attention: tuple[Tensor, Tensor | None],
+    dout: Tensor,
 ) -> tuple[Tensor, ...]:
-    """As ``plain.attend_backward``."""
+    """See ``plain.attend_backward``."""
     q, k, v = inputs
-    out, sizes = made
+    out, lse = attention
     heads, tokens, width = q.shape
-    assert sizes is not None  # noqa: S101 - attend returned it
-    given = torch.empty_like(sizes)
-    attention.products[(tokens, heads)](
-        out, outward, given, tokens, outward.stride(0), outward.stride(1), D=width, num_warps=1
+    assert lse is not None  # noqa: S101 - `attend` above returned it
+    delta = torch.empty_like(lse)
+    flash.deltas[(tokens, heads)](
+        out, dout, delta, tokens, dout.stride(0), dout.stride(1), D=width, num_warps=1
     )
     dq, dk, dv = torch.empty_like(q), torch.empty_like(q), torch.empty_like(q)
     blocks = _blocks(q)
     grid = (tokens // int(blocks["BM"]), heads)
-    strides = (outward.stride(0), outward.stride(1))
+    strides = (dout.stride(0), dout.stride(1))
     shape = {"GROUP": heads // len(k), "D": width, **blocks}
-    attention.backward_queries[grid](
-        q, k, v, bounds[0], outward, sizes, given, dq, tokens, window, *strides, **shape,
+    flash.backward_queries[grid](
+        q, k, v, bounds[0], dout, lse, delta, dq, tokens, window, *strides, **shape,
         num_warps=8, num_stages=1,
     )  # fmt: skip
-    attention.backward_keys[grid](
-        q, k, v, *bounds, outward, sizes, given, dk, dv, tokens, window, *strides, **shape,
+    flash.backward_keys[grid](
+        q, k, v, *bounds, dout, lse, delta, dk, dv, tokens, window, *strides, **shape,
         num_warps=8, num_stages=1,
     )  # fmt: skip
-    apart = (len(k), heads // len(k), tokens, width)
-    return dq, dk.view(apart).sum(1), dv.view(apart).sum(1)
+    # Query heads that share keys are summed here, in a fixed order, so that a run can be repeated.
+    grouped = (len(k), heads // len(k), tokens, width)
+    return dq, dk.view(grouped).sum(1), dv.view(grouped).sum(1)
 
 
-def middle(layer: Layer, o: Tensor, p0: Tensor, x: Tensor, low: Tensor, f: Tensor) -> Tensor:
-    """As ``plain.middle``."""
+def combine(layer: Layer, o: Tensor, p0: Tensor, x: Tensor, low: Tensor, f: Tensor) -> Tensor:
+    """See ``plain.combine``."""
     a = torch.empty_like(o)
     tokens, hidden = o.shape
-    rows.middle[(tokens,)](
+    rows.combine[(tokens,)](
         o, p0, x, low, a, f, layer.attention_norm, layer.laurel_norm, layer.before_mlp_norm,
         hidden, x.stride(0), f.stride(0), layer.eps, BH=_width(hidden), num_warps=8,
     )  # fmt: skip
     return a
 
 
-def middle_backward(
+def combine_backward(
     layer: Layer, o: Tensor, low: Tensor, a: Tensor, da: Tensor, df: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As ``plain.middle_backward``."""
+    """See ``plain.combine_backward``."""
     do, dlow, skip = torch.empty_like(o), torch.empty_like(o), torch.empty_like(o)
     tokens, hidden = o.shape
-    rows.middle_backward[(tokens,)](
+    rows.combine_backward[(tokens,)](
         o, low, a, da, df, do, dlow, skip,
         layer.attention_norm, layer.laurel_norm, layer.before_mlp_norm,
         hidden, df.stride(0), layer.eps, BH=_width(hidden), num_warps=8,
@@ -188,7 +192,7 @@ def middle_backward(
 
 
 def activate(y: Tensor, cutoff: float | None, h: Tensor) -> None:
-    """As ``plain.activate``."""
+    """See ``plain.activate``."""
     width = y.shape[1] // 2
     rows.activate[(len(y),)](
         y, h, cutoff or 0.0, width, y.stride(0), h.stride(0),
@@ -197,7 +201,7 @@ def activate(y: Tensor, cutoff: float | None, h: Tensor) -> None:
 
 
 def activate_backward(y: Tensor, cutoff: float | None, dh: Tensor) -> None:
-    """As ``plain.activate_backward``."""
+    """See ``plain.activate_backward``."""
     width = y.shape[1] // 2
     rows.activate_backward[(len(y),)](
         y, dh, cutoff or 0.0, width, y.stride(0), dh.stride(0),
@@ -208,7 +212,7 @@ def activate_backward(y: Tensor, cutoff: float | None, dh: Tensor) -> None:
 def correct(
     layer: Layer, a: Tensor, m: Tensor, p: Tensor, *, keep: bool
 ) -> tuple[Tensor | None, Tensor]:
-    """As ``plain.correct``."""
+    """See ``plain.correct``."""
     q = torch.empty_like(p) if keep else None
     u = torch.empty_like(a)
     _, tokens, hidden = p.shape
@@ -220,10 +224,8 @@ def correct(
     return q, u
 
 
-def correct_backward(
-    layer: Layer, a: Tensor, m: Tensor, p: Tensor, dq: Tensor, du: Tensor
-) -> tuple[Tensor, Tensor]:
-    """As ``plain.correct_backward``."""
+def correct_backward(layer: Layer, a: Tensor, m: Tensor, p: Tensor, dq: Tensor, du: Tensor) -> Pair:
+    """See ``plain.correct_backward``."""
     da, dm = torch.empty_like(a), torch.empty_like(m)
     _, tokens, hidden = p.shape
     streams.correct_backward[(tokens,)](
@@ -233,44 +235,44 @@ def correct_backward(
     return da, dm
 
 
-def scale_input(g: Tensor, e: Tensor) -> Tensor:
-    """As ``plain.scale_input``."""
+def gate_ple(g: Tensor, e: Tensor) -> Tensor:
+    """See ``plain.gate_ple``."""
     z = torch.empty_like(g)
     width = g.shape[1]
-    rows.scale_input[(len(g),)](g, e, z, width, e.stride(0), B=_width(width), num_warps=1)
+    rows.gate_ple[(len(g),)](g, e, z, width, e.stride(0), B=_width(width), num_warps=1)
     return z
 
 
-def scale_input_backward(g: Tensor, e: Tensor, dz: Tensor) -> Tensor:
-    """As ``plain.scale_input_backward``."""
+def gate_ple_backward(g: Tensor, e: Tensor, dz: Tensor) -> Tensor:
+    """See ``plain.gate_ple_backward``."""
     dg = torch.empty_like(g)
     width = g.shape[1]
-    rows.scale_input_backward[(len(g),)](
+    rows.gate_ple_backward[(len(g),)](
         g, e, dz, dg, width, e.stride(0), B=_width(width), num_warps=1
     )
     return dg
 
 
-def inject(layer: Layer, q: Tensor, y: Tensor) -> None:
-    """As ``plain.inject``."""
+def add_ple(layer: Layer, q: Tensor, y: Tensor) -> None:
+    """See ``plain.add_ple``."""
     _, tokens, hidden = q.shape
-    streams.inject[(tokens,)](
+    streams.add_ple[(tokens,)](
         q, y, layer.ple_norm, tokens, hidden, layer.eps, **_streams(q), num_warps=4
     )
 
 
-def inject_backward(layer: Layer, y: Tensor, dq: Tensor) -> Tensor:
-    """As ``plain.inject_backward``."""
+def add_ple_backward(layer: Layer, y: Tensor, dq: Tensor) -> Tensor:
+    """See ``plain.add_ple_backward``."""
     dy = torch.empty_like(y)
     _, tokens, hidden = dq.shape
-    streams.inject_backward[(tokens,)](
+    streams.add_ple_backward[(tokens,)](
         y, dq, dy, layer.ple_norm, tokens, hidden, layer.eps, **_streams(dq), num_warps=4
     )
     return dy
 
 
 def expand(one: Projection, out: Tensor, place: int) -> None:
-    """As ``plain.expand``; weights that are not NF4 in whole blocks of 64, nested, go the plain way."""
+    """See ``plain.expand``; the kernel has only NF4 with double quantisation in whole blocks of 64."""
     state, pair = one.state, one.adapter
     if state is None or not state.nested or state.blocksize != 64 or one.columns % 64:
         plain.expand(one, out, place)
@@ -288,7 +290,7 @@ def expand(one: Projection, out: Tensor, place: int) -> None:
 def cross_entropy(
     logits: Tensor, labels: Tensor, cap: float, scale: Tensor, losses: Tensor
 ) -> None:
-    """As ``plain.cross_entropy``; without a cap, the plain way."""
+    """See ``plain.cross_entropy``; the kernel needs a cap, which bounds the exponentials."""
     if not cap:
         plain.cross_entropy(logits, labels, cap, scale, losses)
         return

@@ -1,7 +1,12 @@
-"""One decoder layer of Gemma 3n, forward and backward by hand.
+"""One decoder layer of Gemma 3n, its forward and its backward pass written out.
 
-Only adapters train, so the backward half needs the gradients of the activations and of the
-adapters and nothing else; written out, it holds what it must and frees the rest at once.
+Where it stands: ``step`` calls ``forward`` and ``backward`` for each layer; they call ``products`` for the
+linear maps and ``plain`` or ``fused`` for what lies between. The order of operations is that of
+transformers' ``Gemma3nTextDecoderLayer.forward``.
+
+Only adapters train, so the backward pass computes the gradients of activations and adapters alone;
+written out, it frees each tensor as soon as it can, which autograd does not. Tensors are in the
+compute dtype; shapes use the letters of ``plain``.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ import torch
 from paperlora.pipeline.model.gemma3n import products
 
 if TYPE_CHECKING:
-    from paperlora.pipeline.model.gemma3n.weights import Layer
+    from paperlora.pipeline.model.gemma3n.parameters import Layer
 
 Tensor = torch.Tensor
 
@@ -28,75 +33,81 @@ class Context:
     heads: int
     kv_heads: int
     head_dim: int
-    turns: dict[bool, tuple[Tensor, Tensor]]
-    """Cosines and sines by ``sliding``."""
+    rotary: dict[bool, tuple[Tensor, Tensor]]
+    """Cosines and sines of the positions, [T, D / 2] in float32, by ``Layer.sliding``."""
     bounds: tuple[Tensor, Tensor]
-    """Where each token's example starts and ends, [T]."""
+    """The start and the end of each token's example, [T] each."""
     windows: dict[bool, int]
-    """How far back a token sees, by ``sliding``."""
+    """How many tokens a token attends to at most, itself included, by ``Layer.sliding``."""
     embeddings: Tensor
     """The per-layer inputs, [T, layers, P]."""
     kv: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    """Keys and values that later layers attend to, by layer."""
+    """Keys and values [kv heads, T, D] that later layers attend to, by the layer that made them."""
     kv_gradients: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    """What those later layers ask of them, summed in float32."""
+    """Their gradients from those later layers, summed in float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Saved:
-    """What the backward half needs of a layer's forward half; tokens first unless said otherwise."""
+    """The activations that the backward pass reads, in the order in which ``forward`` makes them.
 
-    h: Tensor
-    p: Tensor
-    x: Tensor
-    first: Tensor
-    heads: tuple[Tensor, Tensor, Tensor]
-    """Queries, keys and values, [heads, T, D]."""
-    attention: tuple[Tensor, Tensor | None]
-    mixed: Tensor
-    o: Tensor
-    low: Tensor
-    a: Tensor
-    f: Tensor
-    gate_up: Tensor
-    inner: Tensor
-    m: Tensor
-    g: Tensor
-    y: Tensor
+    Shapes are [T, width] unless a comment gives another.
+    """
+
+    h: Tensor  # the layer's input streams, [S, T, H]
+    p: Tensor  # AltUp's predictions, [S, T, H]
+    x: Tensor  # the normed active prediction, input of `first`
+    first: Tensor  # LAuReL's left half, queries, keys and values side by side
+    heads: tuple[Tensor, Tensor, Tensor]  # queries, keys and values, [heads, T, D] each
+    attention: tuple[Tensor, Tensor | None]  # what `attend` returned, [heads, T, D] and [heads, T]
+    mixed: Tensor  # the same, heads side by side, input of `o`
+    o: Tensor  # attention's output
+    low: Tensor  # LAuReL's output before its norm
+    a: Tensor  # attention and LAuReL combined
+    f: Tensor  # the same, normed, input of `gate_up`
+    gate_up: Tensor  # the MLP's gate and up halves, [T, 2 I]
+    inner: Tensor  # the MLP's activation, input of `down`
+    m: Tensor  # the MLP's output before its norm
+    g: Tensor  # the per-layer gate, [T, P]
+    y: Tensor  # the per-layer projection before its norm
 
 
 def forward(
     context: Context, layer: Layer, h: Tensor, *, save: bool, result: bool = True
 ) -> tuple[Tensor | None, Saved | None]:
-    """Return the streams after the layer, if its ``result`` is asked for, and what to ``save``."""
+    """Return the streams after the layer [S, T, H] if ``result``, and the activations if ``save``.
+
+    ``h`` [S, T, H] is not changed. A recomputation needs the activations alone: ``result=False``.
+    Adds the layer's keys and values to ``context.kv`` if later layers share them.
+    """
     ops, tokens = context.ops, h.shape[1]
-    x = products.room(layer.first, tokens, h)
+    x = products.input_buffer(layer.first, tokens, h)
     p = ops.predict(layer, h, x[:, : layer.first.columns])
     first = products.forward(ops, layer.first, x)
     left = layer.first.members[0].rows
-    low = products.plain_forward(ops, layer.laurel, first[:, :left])
-    mixed = products.room(layer.o, tokens, h)
+    low = products.forward(ops, layer.laurel, first[:, :left])
+    mixed = products.input_buffer(layer.o, tokens, h)
     heads = _heads(context, layer, first[:, left:])
     attention = ops.attend(*heads, context.bounds, context.windows[layer.sliding])
     heads_apart = mixed[:, : layer.o.columns].unflatten(1, (context.heads, -1))
     heads_apart.copy_(attention[0].transpose(0, 1))
     o = products.forward(ops, layer.o, mixed)
-    f = products.room(layer.gate_up, tokens, h)
-    a = ops.middle(layer, o, p[0], x[:, : layer.first.columns], low, f[:, : layer.gate_up.columns])
+    f = products.input_buffer(layer.gate_up, tokens, h)
+    a = ops.combine(layer, o, p[0], x[:, : layer.first.columns], low, f[:, : layer.gate_up.columns])
     gate_up = products.forward(ops, layer.gate_up, f)
-    inner = products.room(layer.down, tokens, h)
+    inner = products.input_buffer(layer.down, tokens, h)
     ops.activate(gate_up, layer.cutoff, inner[:, : layer.down.columns])
-    if not save:
+    if not save:  # the widest tensors of the layer: free them before the next product needs room
         del gate_up, f
     m = products.forward(ops, layer.down, inner)
     if not save:
         del inner
     q, u = ops.correct(layer, a, m, p, keep=result)
-    g = products.plain_forward(ops, layer.ple_gate, u)
-    z = ops.scale_input(g, context.embeddings[:, layer.index])
-    y = products.plain_forward(ops, layer.ple_projection, z)
+    g = products.forward(ops, layer.ple_gate, u)
+    z = ops.gate_ple(g, context.embeddings[:, layer.index])
+    y = products.forward(ops, layer.ple_projection, z)
     if result:
-        ops.inject(layer, q, y)
+        ops.add_ple(layer, q, y)
     if not save:
         return q, None
     kept = Saved(
@@ -107,46 +118,49 @@ def forward(
 
 
 def backward(context: Context, layer: Layer, saved: Saved, dq: Tensor) -> Tensor:
-    """Turn ``dq``, the gradient of the layer's result [S, T, H], into that of its input.
+    """Return the gradient of the layer's input [S, T, H], given ``dq``, that of its result [S, T, H].
 
-    ``dq`` and parts of ``saved`` are overwritten on the way.
+    Adds to the gradients of the adapters, and overwrites ``dq`` and parts of ``saved``.
     """
     ops, s = context.ops, saved
-    dy = ops.inject_backward(layer, s.y, dq)
-    dz = products.plain_backward(ops, layer.ple_projection, dy)
-    dg = ops.scale_input_backward(s.g, context.embeddings[:, layer.index], dz)
-    du = products.plain_backward(ops, layer.ple_gate, dg)
+    dy = ops.add_ple_backward(layer, s.y, dq)
+    dz = products.backward(ops, layer.ple_projection, dy)
+    dg = ops.gate_ple_backward(s.g, context.embeddings[:, layer.index], dz)
+    du = products.backward(ops, layer.ple_gate, dg)
     da, dm = ops.correct_backward(layer, s.a, s.m, s.p, dq, du)
-    dinner = products.backward(ops, layer.down, s.inner, dm)
-    ops.activate_backward(s.gate_up, layer.cutoff, dinner)
+    dinner = products.backward(ops, layer.down, dm, s.inner)
+    ops.activate_backward(s.gate_up, layer.cutoff, dinner)  # s.gate_up now holds its gradient
     del dinner
-    df = products.backward(ops, layer.gate_up, s.f, s.gate_up)
-    do, dlow, skip = ops.middle_backward(layer, s.o, s.low, s.a, da, df)
+    df = products.backward(ops, layer.gate_up, s.gate_up, s.f)
+    do, dlow, skip = ops.combine_backward(layer, s.o, s.low, s.a, da, df)
     dfirst = torch.empty_like(s.first)
     left = layer.first.members[0].rows
-    dfirst[:, :left] = products.plain_backward(ops, layer.laurel, dlow)
-    dmixed = products.backward(ops, layer.o, s.mixed, do)
+    dfirst[:, :left] = products.backward(ops, layer.laurel, dlow)
+    dmixed = products.backward(ops, layer.o, do, s.mixed)
     _attend_backward(context, layer, s, dmixed, dfirst[:, left:])
-    dx = products.backward(ops, layer.first, s.x, dfirst)
+    dx = products.backward(ops, layer.first, dfirst, s.x)
     dh: Tensor = ops.predict_backward(layer, s.h, dq, skip, dx)
     return dh
 
 
-def _parts(context: Context, layer: Layer, y: Tensor) -> list[Tensor]:
-    """Cut the product [T, …] into queries and, unless they are another layer's, keys and values."""
+def _split(context: Context, layer: Layer, y: Tensor) -> list[Tensor]:
+    """Split columns [T, …] into queries and, unless the layer shares another one's, keys and values."""
     own = context.kv_heads * context.head_dim
     sizes = [context.heads * context.head_dim, own, own]
     return list(y.split(sizes if layer.source == layer.index else sizes[:1], 1))
 
 
 def _heads(context: Context, layer: Layer, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return queries, keys and values, each [heads, T, D]."""
-    ops, turn = context.ops, context.turns[layer.sliding]
-    query, *own = _parts(context, layer, y)
-    q = ops.rotate(query, layer.q_norm, layer.eps, turn, context.heads)
+    """Return queries [heads, T, D], keys and values [kv heads, T, D], given their columns [T, …].
+
+    Mirrors the first half of ``Gemma3nTextAttention.forward``.
+    """
+    ops, rotary = context.ops, context.rotary[layer.sliding]
+    query, *own = _split(context, layer, y)
+    q = ops.rotate(query, layer.q_norm, layer.eps, rotary, context.heads)
     if not own:
         return q, *context.kv[layer.source]
-    k = ops.rotate(own[0], layer.k_norm, layer.eps, turn, context.kv_heads)
+    k = ops.rotate(own[0], layer.k_norm, layer.eps, rotary, context.kv_heads)
     v = ops.rotate(own[1], None, layer.eps, None, context.kv_heads)
     if layer.stores:
         context.kv[layer.index] = k, v
@@ -156,28 +170,33 @@ def _heads(context: Context, layer: Layer, y: Tensor) -> tuple[Tensor, Tensor, T
 def _attend_backward(
     context: Context, layer: Layer, saved: Saved, dmixed: Tensor, dy: Tensor
 ) -> None:
-    """Write the gradients of the product's query, key and value columns into ``dy``."""
-    ops, turn = context.ops, context.turns[layer.sliding]
-    outward = dmixed.unflatten(1, (context.heads, -1)).transpose(0, 1)
+    """Fill ``dy`` [T, …] with the gradients of the query, key and value columns, given ``dmixed``."""
+    ops, rotary = context.ops, context.rotary[layer.sliding]
+    dout = dmixed.unflatten(1, (context.heads, -1)).transpose(0, 1)
     dq, dk, dv = ops.attend_backward(
-        saved.heads, context.bounds, context.windows[layer.sliding], saved.attention, outward
+        saved.heads, context.bounds, context.windows[layer.sliding], saved.attention, dout
     )
     columns = saved.first[:, saved.first.shape[1] - dy.shape[1] :]
-    query, *own = _parts(context, layer, columns)
-    dquery, *down = _parts(context, layer, dy)
-    ops.rotate_backward(query, layer.q_norm, layer.eps, turn, dq, dquery)
+    query, *own = _split(context, layer, columns)
+    dquery, *down = _split(context, layer, dy)
+    ops.rotate_backward(query, layer.q_norm, layer.eps, rotary, dq, dquery)
     if not own:
-        _ask(context, layer.source, dk, dv)
+        _add_kv_gradients(context, layer.source, dk, dv)
         return
-    asked = context.kv_gradients.pop(layer.index, None)
-    if asked is not None:
-        dk, dv = (mine + later.to(mine.dtype) for mine, later in zip((dk, dv), asked, strict=True))
-    ops.rotate_backward(own[0], layer.k_norm, layer.eps, turn, dk, down[0])
+    borrowed = context.kv_gradients.pop(layer.index, None)
+    if borrowed is not None:
+        dk, dv = (
+            mine + later.to(mine.dtype) for mine, later in zip((dk, dv), borrowed, strict=True)
+        )
+    ops.rotate_backward(own[0], layer.k_norm, layer.eps, rotary, dk, down[0])
     ops.rotate_backward(own[1], None, layer.eps, None, dv, down[1])
 
 
-def _ask(context: Context, source: int, dk: Tensor, dv: Tensor) -> None:
-    """Add a layer's share to the gradient of the keys and values that it borrowed."""
+def _add_kv_gradients(context: Context, source: int, dk: Tensor, dv: Tensor) -> None:
+    """Add to the gradients of the keys and values that a layer shares with layer ``source``.
+
+    Several layers share them, hence float32; the source layer's own backward pass comes later and reads it.
+    """
     if source not in context.kv_gradients:
         context.kv_gradients[source] = dk.float(), dv.float()
         return

@@ -1,8 +1,8 @@
-"""Packing: examples of different lengths side by side in rows of fixed length.
+"""Packs examples of different lengths side by side into rows of fixed length.
 
-A captured step has fixed shapes; without packing most of a row would be padding. Each example keeps
-positions of its own and attends to itself alone, so that its loss and its gradients are what they
-would be in a row of its own.
+Where it stands: the first part of a training step; ``runner`` takes its rows. A captured step has fixed
+shapes, and without packing most of a row would be padding. Each example keeps its own positions and
+attends to itself alone, so its loss and its gradients are those of a row of its own.
 """
 
 from __future__ import annotations
@@ -16,28 +16,30 @@ if TYPE_CHECKING:
 
     from paperlora.pipeline.model.encoding import Encoded
 
-UNLABELLED = -100
+UNLABELLED = -100  # the label that torch's cross-entropy ignores
 STEP = 64
-"""Lengths of rows are multiples of this, as the matrix units and attention's masks ask."""
+"""Row lengths are multiples of this, the largest block of the attention kernels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Token ids and, for each, its position, where its example starts and ends, and the token to predict.
+    """A row of T tokens: for each, its id, position, label, and the bounds of its example in the row.
 
-    What is left of the row counts as an example without an answer.
+    The rest of the row counts as an example without an answer.
     """
 
     ids: list[int]
     positions: list[int]
+    """The position within the example, from 0."""
     starts: list[int]
     ends: list[int]
+    """The place after the example's last token."""
     labels: list[int]
-    """The id of the next token where that belongs to an answer, else ``UNLABELLED``."""
+    """The id of the next token if that belongs to the answer, else ``UNLABELLED``."""
 
 
 def lengths(longest: int) -> list[int]:
-    """Return the row lengths in use: ``longest``, rounded up, and its halves down to 256."""
+    """Return the row lengths in use, ascending: ``longest``, rounded up, and its halves down to 256."""
     found = [-(-longest // STEP) * STEP]
     while found[-1] // 2 >= 256 and found[-1] // 2 % STEP == 0:
         found.append(found[-1] // 2)
@@ -45,10 +47,10 @@ def lengths(longest: int) -> list[int]:
 
 
 def pack(examples: Sequence[Encoded], longest: int) -> list[Row]:
-    """Return rows that hold all ``examples``, none cut: each goes, longest first, where it still fits.
+    """Return rows that hold all ``examples``, uncut: longest first, each in the first row it fits into.
 
-    The last step of a training has rows as short as ``lengths`` allows. Raises ``ValueError`` when an example
-    is longer than ``longest``.
+    A row has the shortest of ``lengths(longest)`` that holds its examples. Raises ``ValueError`` when
+    an example is longer than all of them.
     """
     sizes = lengths(longest)
     rows: list[list[Encoded]] = []
@@ -77,7 +79,7 @@ def _row(examples: list[Encoded], sizes: list[int]) -> Row:
     for example in examples:
         ids += example.prompt + example.answer
         labels += [UNLABELLED] * (len(example.prompt) - 1) + example.answer + [UNLABELLED]
-    # Any real token will do for the rest, but not the pad: norms have no gradient at its nought.
+    # The rest repeats a real token: the embedding of padding is zero, where norms have no gradient.
     ends = list(accumulate(sizes_within))
     return Row(
         ids=ids + ids[:1] * left,

@@ -1,7 +1,8 @@
-"""Products with packed matrices and their adapters, forward and backward.
+"""Matrix products with 4-bit weights and their adapters, forward and backward.
 
-A matrix is unpacked just before its product and dropped after it. The sums of an adapter's
-gradients go straight into its float32 gradient.
+Where it stands: ``layer`` and ``step`` call these functions for every linear map of the model. ``ops``
+is ``plain`` or ``fused``, whose ``expand`` unpacks a matrix just before its product; the matrix is
+freed after it. Tensors are in the compute dtype; gradients of adapters are added in float32. T: tokens.
 """
 
 from __future__ import annotations
@@ -11,19 +12,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from paperlora.pipeline.model.gemma3n.weights import Group, Projection
+    from paperlora.pipeline.model.gemma3n.parameters import Group
 
 Tensor = torch.Tensor
 
 
-def room(group: Group, tokens: int, like: Tensor) -> Tensor:
-    """Return an input for ``group``, [tokens, columns + extra]; the caller fills the columns."""
-    made = like.new_empty(tokens, group.columns + group.extra)
-    made[:, group.columns + group.ranks :] = 0  # multiplied by nought, so it must be a number
-    return made
+def input_buffer(group: Group, tokens: int, like: Tensor) -> Tensor:
+    """Return an input for ``group``, [T, columns + extra]; the caller fills the first ``columns``."""
+    buffer = like.new_empty(tokens, group.columns + group.extra)
+    # The matrix is zero there, but zero times an uninitialised NaN would be NaN.
+    buffer[:, group.columns + group.ranks :] = 0
+    return buffer
 
 
-def _expanded(ops: Any, group: Group, like: Tensor) -> Tensor:  # noqa: ANN401 - plain or fused
+def expand(ops: Any, group: Group, like: Tensor) -> Tensor:  # noqa: ANN401 - plain or fused
+    """Return the unpacked matrix [rows, columns + extra] of a group, in the dtype of ``like``."""
     matrix = like.new_empty(group.rows, group.columns + group.extra)
     row, place = 0, 0
     for member in group.members:
@@ -34,20 +37,27 @@ def _expanded(ops: Any, group: Group, like: Tensor) -> Tensor:  # noqa: ANN401 -
 
 
 def forward(ops: Any, group: Group, x: Tensor) -> Tensor:  # noqa: ANN401
-    """Return [T, rows], the members' outputs side by side; fills the extra columns of ``x``."""
+    """Return [T, rows], the members' outputs side by side; fill the extra columns of ``x`` with x A^T.
+
+    ``x`` is [T, columns + extra], from ``input_buffer`` if the group has adapters.
+    """
     if group.a is not None:
         low = x[:, group.columns : group.columns + group.ranks]
         low.copy_(x[:, : group.columns] @ group.a.T)
-    return x @ _expanded(ops, group, x).T
+    return x @ expand(ops, group, x).T
 
 
-def backward(ops: Any, group: Group, x: Tensor, dy: Tensor) -> Tensor:  # noqa: ANN401
-    """Add to the adapters' gradients and return that of the input, [T, columns] (a view)."""
+def backward(ops: Any, group: Group, dy: Tensor, x: Tensor | None = None) -> Tensor:  # noqa: ANN401
+    """Return the gradient of the input, [T, columns] (a view), given ``dy`` [T, rows].
+
+    Add to the gradients of the adapters, for which ``x`` must be the input as ``forward`` left it.
+    """
     columns, ranks = group.columns, group.ranks
-    wide = dy @ _expanded(ops, group, x)
+    wide = dy @ expand(ops, group, dy)
     dx = wide[:, :columns]
-    if group.a is None or group.a_gradient is None:
+    if x is None or group.a is None or group.a_gradient is None:
         return dx
+    # The extra columns of the gradient are those of x A^T: dy B, already scaled.
     low = wide[:, columns : columns + ranks]
     dx.addmm_(low, group.a)
     _add_product(group.a_gradient, low.T, x[:, :columns])
@@ -57,32 +67,16 @@ def backward(ops: Any, group: Group, x: Tensor, dy: Tensor) -> Tensor:  # noqa: 
             rank = len(member.adapter.a)
             begin = columns + place
             projected = x[:, begin : begin + rank]
-            outward = dy[:, row : row + member.rows]
-            _add_product(member.adapter.b_gradient, outward.T, projected, member.adapter.scale)
+            dout = dy[:, row : row + member.rows]
+            _add_product(member.adapter.b_gradient, dout.T, projected, member.adapter.scale)
             place += rank
         row += member.rows
     return dx
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor, scale: float = 1.0) -> None:
-    """Add scale * left right to the float32 ``total``."""
+    """Add scale * left @ right to the float32 ``total``."""
     if left.dtype == total.dtype:
         total.addmm_(left, right, alpha=scale)
-    else:
+    else:  # addmm_ takes one dtype only
         total.add_(torch.mm(left, right), alpha=scale)
-
-
-def plain_forward(ops: Any, one: Projection, x: Tensor) -> Tensor:  # noqa: ANN401
-    """Return x W^T for a projection without an adapter."""
-    return x @ _matrix(ops, one, x).T
-
-
-def plain_backward(ops: Any, one: Projection, dy: Tensor) -> Tensor:  # noqa: ANN401
-    """Return dy W."""
-    return dy @ _matrix(ops, one, dy)
-
-
-def _matrix(ops: Any, one: Projection, like: Tensor) -> Tensor:  # noqa: ANN401
-    matrix = like.new_empty(one.rows, one.columns)
-    ops.expand(one, matrix, 0)
-    return matrix

@@ -1,8 +1,9 @@
-"""Runs rows through the step, captured as CUDA graphs where that is possible.
+"""Runs rows through the step, and replays the step as a CUDA graph where there is a GPU.
 
-In eager mode the GPU waits for Python most of the time: a step is thousands of short kernels. The
-first row of a length runs as it is, which compiles the kernels; the second is captured, and from
-then on the step is one launch. All graphs share one pool of memory, so the longest decides its size.
+Where it stands: training packs examples into rows (``packing``) and hands each row to a ``Runner``, which
+calls ``step``. A step is thousands of short kernels: launched one by one, the GPU waits for Python most
+of the time. The first row of a length runs without a graph, which compiles the kernels; the second is
+captured; from the third on, the step is one launch. All graphs share one pool of memory.
 """
 
 from __future__ import annotations
@@ -22,28 +23,36 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Runner:
-    """A model that is ready to take rows; ``seconds`` is what compiling and capturing took."""
+    """Takes rows for one model. Its dictionaries are by the length of a row."""
 
     model: Model
     capture: bool
+    """Whether to use CUDA graphs."""
     seconds: float = 0.0
-    rooms: dict[int, Inputs] = field(default_factory=dict)
+    """The time that compiling and capturing took."""
+    inputs: dict[int, Inputs] = field(default_factory=dict)
     warm: set[int] = field(default_factory=set)
+    """The lengths whose kernels are compiled."""
     graphs: dict[int, tuple[torch.cuda.CUDAGraph, torch.Tensor]] = field(default_factory=dict)
+    """The captured step, and the loss that it writes."""
     pool: Any = None
 
     def train(self, row: Row, scale: float) -> torch.Tensor:
-        """Add the gradient of a row's loss times ``scale``; return the loss (nats, summed), a scalar."""
+        """Return the summed loss of a row (nats, a float32 scalar); add to the gradients.
+
+        The gradients are those of the loss times ``scale``.
+        """
         given, length = self._given(row, scale), len(row.ids)
         if length in self.graphs:
             graph, loss = self.graphs[length]
             graph.replay()
-            return loss.clone()
+            return loss.clone()  # the next replay overwrites it
         began = time.perf_counter()
         if length not in self.warm or not self.capture:
             loss = step.run(self.model, given, train=True)
             if length not in self.warm and loss.is_cuda:
                 torch.cuda.synchronize()
+                # The graph's pool is separate: without this, memory of the first run would stay reserved.
                 torch.cuda.empty_cache()
                 self.seconds += time.perf_counter() - began
             self.warm.add(length)
@@ -54,17 +63,17 @@ class Runner:
             loss = step.run(self.model, given, train=True)
         self.graphs[length] = graph, loss
         self.seconds += time.perf_counter() - began
-        graph.replay()
+        graph.replay()  # the capture itself computes nothing
         return loss.clone()
 
     def loss(self, row: Row) -> torch.Tensor:
-        """Return the summed loss of a row, in nats."""
+        """Return the summed loss of a row (nats, a float32 scalar), without gradients."""
         return step.run(self.model, self._given(row, 0.0), train=False)
 
     def _given(self, row: Row, scale: float) -> Inputs:
-        """Return the row on the device, in the tensors that all rows of its length share."""
+        """Return the row on the device: a graph needs the same tensors for all rows of a length."""
         length = len(row.ids)
-        if length not in self.rooms:
-            self.rooms[length] = step.inputs(self.model, length)
-        step.fill(self.model, self.rooms[length], row, scale)
-        return self.rooms[length]
+        if length not in self.inputs:
+            self.inputs[length] = step.inputs(self.model, length)
+        step.fill(self.model, self.inputs[length], row, scale)
+        return self.inputs[length]

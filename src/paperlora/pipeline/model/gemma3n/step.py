@@ -1,9 +1,13 @@
-"""The whole model's loss and the adapters' gradients, for rows of fixed length.
+"""The training step of the whole model: the loss of one row, and the gradients of the adapters.
 
-Ids and per-layer embeddings come in; the streams go through the layers; the loss is taken in chunks
-of tokens, so that the logits of a whole row never exist. With ``recompute``, a layer keeps its input
-and makes the rest again in the backward half (Chen et al. 2016); with ``offload``, that input waits
-on the host; with ``keep``, a layer keeps everything.
+Where it stands: ``runner`` calls ``fill`` and ``run`` with a ``packing.Row``; this module goes from token
+ids to the streams of the first layer, through ``layer`` forward and backward, and from the last
+streams to the loss. It mirrors transformers' ``Gemma3nTextModel.forward`` and
+``Gemma3nForCausalLM.forward``. Tensors are in the compute dtype; shapes use the letters of ``plain``.
+
+The logits of a whole row never exist: the loss is taken in chunks of tokens. ``activations`` says what
+the forward pass keeps for the backward pass. ``keep``: everything. ``recompute``: the input of each
+layer, from which the rest is computed again (Chen et al. 2016). ``offload``: that input, on the host.
 """
 
 from __future__ import annotations
@@ -15,20 +19,21 @@ import torch
 import torch.nn.functional as F
 
 from paperlora.pipeline.model.gemma3n import layer as layers
-from paperlora.pipeline.model.gemma3n import products, weights
-from paperlora.pipeline.model.gemma3n.entries import OnDevice, OnHost
+from paperlora.pipeline.model.gemma3n import parameters, products
+from paperlora.pipeline.model.gemma3n.layer_inputs import OnDevice, OnHost
 
 if TYPE_CHECKING:
     from paperlora.pipeline.model.gemma3n.layer import Context, Saved
     from paperlora.pipeline.model.gemma3n.packing import Row
 
 Tensor = torch.Tensor
-SMALLEST_SQUARE = 1e-5  # as in the published model, which bounds a mean square by it
+SMALLEST_SQUARE = 1e-5
+"""The least mean square that a stream is divided by; ``epsilon_tensor`` in ``Gemma3nTextModel``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """A row on the device; a captured step reads these very tensors."""
+    """A row on the device, [T] int64 each unless said otherwise; a captured step reads these tensors."""
 
     ids: Tensor
     positions: Tensor
@@ -38,9 +43,9 @@ class Inputs:
     embeddings: Tensor
     """The tokens' rows of the per-layer table, [T, layers * P]."""
     scale: Tensor
-    """What the gradient is multiplied by: one over the tokens of the accumulated batch."""
-    rooms: list[Tensor]
-    """Pinned memory on the host for the layers' inputs, if they are to wait there."""
+    """The factor of the gradient, a float32 scalar: one over the answer tokens of the batch."""
+    host_buffers: list[Tensor]
+    """Pinned memory for the layers' inputs, [S, T, H] for each layer, with ``offload``; else empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,35 +55,39 @@ class Model:
     text: Any
     """The ``Gemma3nTextModel``."""
     head: Tensor
-    """[vocabulary, hidden]"""
+    """[V, H]"""
     cap: float
-    layers: list[weights.Layer]
-    adapters: weights.Adapters
-    ple_projection: weights.Projection
-    unembed: list[weights.Projection]
-    embed: list[weights.Projection]
+    """The bound of the logits; 0: none."""
+    layers: list[parameters.Layer]
+    adapters: parameters.Adapters
+    ple_projection: parameters.Group
+    embed: list[parameters.Group]
+    """From the embedding to each stream but the first."""
+    unembed: list[parameters.Group]
+    """From each last stream but the first to the space of the first."""
     ops: Any
+    """The module ``plain`` or ``fused``."""
     activations: str
     """``keep``, ``recompute`` or ``offload``."""
     chunk: int
-    """Tokens whose logits exist at once."""
+    """How many tokens' logits exist at once."""
 
 
 def read(tuned: Any, *, ops: Any, activations: str, chunk: int) -> Model:  # noqa: ANN401
-    """Return the step's view of a peft model; the adapter's parameters move into one stretch."""
+    """Return the step's view of a peft model; the adapter's parameters move into one tensor."""
     base = tuned.get_base_model()
     text = getattr(base.model, "language_model", base.model)
     dtype, device = text.norm.weight.dtype, text.norm.weight.device
-    adapters = weights.gather(tuned, dtype, device)
+    adapters = parameters.gather(tuned, dtype, device)
     return Model(
         text=text,
         head=base.lm_head.weight,
         cap=text.config.final_logit_softcapping or 0.0,
-        layers=[weights.layer(module, adapters) for module in text.layers],
+        layers=[parameters.layer(module, adapters) for module in text.layers],
         adapters=adapters,
-        ple_projection=weights.projection(text.per_layer_model_projection, adapters),
-        unembed=[weights.projection(m, adapters) for m in text.altup_unembed_projections],
-        embed=[weights.projection(m, adapters) for m in text.altup_projections],
+        ple_projection=parameters.group([text.per_layer_model_projection], adapters),
+        embed=[parameters.group([module], adapters) for module in text.altup_projections],
+        unembed=[parameters.group([module], adapters) for module in text.altup_unembed_projections],
         ops=ops,
         activations=activations,
         chunk=chunk,
@@ -86,144 +95,158 @@ def read(tuned: Any, *, ops: Any, activations: str, chunk: int) -> Model:  # noq
 
 
 def inputs(model: Model, length: int) -> Inputs:
-    """Return room for a row of ``length`` tokens on the device."""
-    like = model.text.norm.weight
-    config = model.text.config
-    whole = {"dtype": torch.long, "device": like.device}
+    """Return tensors on the device for a row of ``length`` tokens, to be filled."""
+    like, config = model.text.norm.weight, model.text.config
+    ids, positions, starts, ends, labels = torch.zeros(
+        5, length, dtype=torch.long, device=like.device
+    )
+    stream_shape = (config.altup_num_inputs, length, config.hidden_size)
     return Inputs(
-        ids=torch.zeros(length, **whole),
-        positions=torch.zeros(length, **whole),
-        starts=torch.zeros(length, **whole),
-        ends=torch.zeros(length, **whole),
-        labels=torch.full((length,), -100, **whole),
+        ids=ids,
+        positions=positions,
+        starts=starts,
+        ends=ends,
+        labels=labels,
         embeddings=like.new_zeros(
             length, config.num_hidden_layers * config.hidden_size_per_layer_input
         ),
         scale=torch.ones((), device=like.device),
-        rooms=[
-            torch.empty(
-                (config.altup_num_inputs, length, config.hidden_size),
-                dtype=like.dtype,
-                pin_memory=True,
-            )
+        host_buffers=[
+            torch.empty(stream_shape, dtype=like.dtype, pin_memory=True)
             for _ in model.layers
             if model.activations == "offload"
         ],
     )
 
 
-def fill(model: Model, room: Inputs, row: Row, scale: float) -> None:
-    """Put a row into ``room``; only the rows of the per-layer table that it names leave the host."""
+def fill(model: Model, given: Inputs, row: Row, scale: float) -> None:
+    """Copy a row into ``given``; of the per-layer table, only the rows of its tokens leave the host."""
     host = torch.tensor([row.ids, row.positions, row.starts, row.ends, row.labels])
-    if room.ids.is_cuda:
+    if given.ids.is_cuda:  # a copy from pageable memory would make the CPU wait
         host = host.pin_memory()
-    places = (room.ids, room.positions, room.starts, room.ends, room.labels)
-    for place, source in zip(places, host, strict=True):
-        place.copy_(source, non_blocking=True)
-    model.text.embed_tokens_per_layer.look_up(host[0], room.embeddings)
-    room.scale.fill_(scale)
+    tensors = (given.ids, given.positions, given.starts, given.ends, given.labels)
+    for tensor, source in zip(tensors, host, strict=True):
+        tensor.copy_(source, non_blocking=True)
+    model.text.embed_tokens_per_layer.look_up(host[0], given.embeddings)
+    given.scale.fill_(scale)
 
 
 def run(model: Model, given: Inputs, *, train: bool) -> Tensor:
-    """Return the summed loss (nats) of a row; with ``train``, add to the adapters' gradients too."""
+    """Return the summed loss (nats) of a row, a float32 scalar; if ``train``, add to the gradients.
+
+    The gradients are those of the loss times ``given.scale``, in ``model.adapters.gradient``.
+    """
     with torch.no_grad():
-        context, h = _front(model, given)
+        context, h = _first_streams(model, given)
         keep = train and model.activations == "keep"
-        entries = OnHost(given.rooms, h.device) if train and given.rooms else OnDevice()
+        parked = (
+            OnHost(given.host_buffers, h.device) if train and given.host_buffers else OnDevice()
+        )
         saved: list[Saved | None] = []
         for layer in model.layers:
             if train and not keep:
-                entries.put(h)
-            made, kept = layers.forward(context, layer, h, save=keep)
-            assert made is not None  # noqa: S101 - it is asked for
-            h = made
+                parked.put(h)
+            result, kept = layers.forward(context, layer, h, save=keep)
+            assert result is not None  # noqa: S101 - `result` is True by default
+            h = result
             saved.append(kept)
         if train and not keep:
-            entries.done()
+            parked.done()
         loss, dh = _loss(model, h, given, train=train)
-        del h, made
+        del h, result  # the last streams are not needed again: the backward pass gets their memory
         if not train:
             return loss
         for layer in reversed(model.layers):
             one = saved.pop()
             if one is None:
-                one = layers.forward(context, layer, entries.take(), save=True, result=False)[1]
-            assert one is not None  # noqa: S101 - saved just now
+                one = layers.forward(context, layer, parked.take(), save=True, result=False)[1]
+            assert one is not None  # noqa: S101 - `save` is True
             dh = layers.backward(context, layer, one, dh)
-            del one
+            del one  # or the next recomputation would hold two layers at once
         return loss
 
 
-def _front(model: Model, given: Inputs) -> tuple[Context, Tensor]:
-    """Return what the layers share and the streams [S, T, H] that enter the first of them."""
+def _root_mean_square(x: Tensor, smallest: float | None = None) -> Tensor:
+    """Return the root of the mean square of each row, [T, 1], of at least ``smallest`` if given."""
+    square = x.square().mean(-1, keepdim=True)
+    return (square if smallest is None else square.clamp_min(smallest)).sqrt()
+
+
+def _first_streams(model: Model, given: Inputs) -> tuple[Context, Tensor]:
+    """Return what the layers share, and the streams [S, T, H] that enter the first of them.
+
+    Mirrors ``Gemma3nTextModel.project_per_layer_inputs`` and the expansion to S streams in ``forward``.
+    """
     text, config, ops = model.text, model.text.config, model.ops
     first = text.embed_tokens(given.ids)
-    projected = products.plain_forward(ops, model.ple_projection, first)
+    projected = products.forward(ops, model.ple_projection, first)
     shape = (len(first), config.num_hidden_layers, -1)
     own = text.per_layer_projection_norm((projected * config.hidden_size**-0.5).view(shape))
     embeddings = (own + given.embeddings.view(shape)) * 2**-0.5
-    wide = first.float()
-    magnitude = wide.square().mean(-1, keepdim=True).sqrt()
+    magnitude = _root_mean_square(first.float())
     streams = [first]
     for one in model.embed:
-        other = products.plain_forward(ops, one, first).float()
-        size = other.square().mean(-1, keepdim=True).clamp_min(SMALLEST_SQUARE).sqrt()
-        streams.append((other * magnitude / size).to(first.dtype))
+        other = products.forward(ops, one, first).float()
+        scaled = other * magnitude / _root_mean_square(other, SMALLEST_SQUARE)
+        streams.append(scaled.to(first.dtype))
     return _context(model, given, embeddings), torch.stack(streams)
 
 
 def _context(model: Model, given: Inputs, embeddings: Tensor) -> Context:
+    """Return what the layers share; its cosines and sines mirror ``Gemma3nRotaryEmbedding.forward``."""
     text, config = model.text, model.text.config
-    place = given.positions
-    turns = {}
+    positions = given.positions[:, None].float()
+    rotary = {}
     for sliding, name in ((True, "sliding_attention"), (False, "full_attention")):
-        angles = place[:, None].float() * getattr(text.rotary_emb, f"{name}_inv_freq")[None].float()
-        times = getattr(text.rotary_emb, f"{name}_attention_scaling")
-        turns[sliding] = angles.cos() * times, angles.sin() * times
+        angles = positions * getattr(text.rotary_emb, f"{name}_inv_freq")[None].float()
+        scaling = getattr(text.rotary_emb, f"{name}_attention_scaling")
+        rotary[sliding] = angles.cos() * scaling, angles.sin() * scaling
     return layers.Context(
         ops=model.ops,
         heads=config.num_attention_heads,
         kv_heads=config.num_key_value_heads,
         head_dim=config.head_dim,
-        turns=turns,
+        rotary=rotary,
         bounds=(given.starts, given.ends),
-        windows={True: config.sliding_window, False: len(place)},
+        windows={True: config.sliding_window, False: len(positions)},
         embeddings=embeddings,
     )
 
 
 def _loss(model: Model, h: Tensor, given: Inputs, *, train: bool) -> tuple[Tensor, Tensor]:
-    """Return the loss and the gradient of the last streams."""
+    """Return the summed loss and the gradient of the last streams ``h`` [S, T, H].
+
+    Without ``train`` the second result has no meaning.
+    """
     with torch.set_grad_enabled(train):
         leaf = h.detach().requires_grad_(train)
-        out = _tail(model, leaf)
+        out = _last_hidden(model, leaf)
     hidden = out.detach()
-    outward = torch.empty_like(hidden)
+    dhidden = torch.empty_like(hidden)
     losses = torch.empty(len(hidden), device=hidden.device)
     for start in range(0, len(hidden), model.chunk):
         rows = slice(start, start + model.chunk)
         logits = hidden[rows] @ model.head.T
         model.ops.cross_entropy(logits, given.labels[rows], model.cap, given.scale, losses[rows])
-        if train:
-            torch.mm(logits, model.head, out=outward[rows])
+        if train:  # `logits` now holds its gradient
+            torch.mm(logits, model.head, out=dhidden[rows])
         del logits
     if not train:
-        return losses.sum(), outward
-    return losses.sum(), torch.autograd.grad(out, leaf, outward)[0]
+        return losses.sum(), dhidden
+    return losses.sum(), torch.autograd.grad(out, leaf, dhidden)[0]
 
 
-def _tail(model: Model, h: Tensor) -> Tensor:
-    """Return the normed mean of the streams, each but the first mapped back to its magnitude."""
-    text = model.text
-    wide = h[0].float()
-    magnitude = wide.square().mean(-1, keepdim=True).sqrt()
-    total = wide
+def _last_hidden(model: Model, h: Tensor) -> Tensor:
+    """Return the normed mean [T, H] of the streams [S, T, H], each mapped to the first one's magnitude.
+
+    Mirrors the end of ``Gemma3nTextModel.forward``.
+    """
+    total = h[0].float()
+    magnitude = _root_mean_square(total)
     for one, stream in zip(model.unembed, h[1:], strict=True):
-        matrix = stream.new_empty(one.rows, one.columns)
         with torch.no_grad():
-            model.ops.expand(one, matrix, 0)
+            matrix = products.expand(model.ops, one, stream)
         other = F.linear(stream, matrix).float()
-        size = other.square().mean(-1, keepdim=True).clamp_min(SMALLEST_SQUARE).sqrt()
-        total = total + other * magnitude / size
-    out: Tensor = text.norm((total / len(h)).to(h.dtype))
+        total = total + other * magnitude / _root_mean_square(other, SMALLEST_SQUARE)
+    out: Tensor = model.text.norm((total / len(h)).to(h.dtype))
     return out

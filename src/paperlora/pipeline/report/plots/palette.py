@@ -1,4 +1,4 @@
-"""What all pictures share: size, fonts and colours.
+"""Size, fonts and colours of all plots.
 
 The colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), chosen so that people
 with the usual kinds of colour blindness can tell them apart.
@@ -10,22 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 SIZE = 6.0
-"""Inches; shown 700 pixels wide, a picture of this width has 9-point text 15 pixels high."""
+"""Inches; shown 700 pixels wide, a plot of this width has 9-point text 15 pixels high."""
 
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 VERMILLION, PURPLE = "#D55E00", "#CC79A7"
 GREY, MUTED, INK = "#A8ADB3", "#8A9099", "#22262B"
 
-FIELD_NAMES = {
-    "ai": "AI",
-    "climate": "climate science",
-    "health": "healthcare",
-    "vision": "computer vision",
+FIELDS = {
+    "ai": ("AI", BLUE),
+    "climate": ("climate science", GREEN),
+    "health": ("healthcare", VERMILLION),
+    "vision": ("computer vision", PURPLE),
 }
-FIELDS = {"ai": BLUE, "climate": GREEN, "health": VERMILLION, "vision": PURPLE}
+"""A paper's field → its name as people write it, its colour."""
 
 STYLE: dict[str, Any] = {
     "savefig.dpi": 150,
@@ -55,14 +54,9 @@ STYLE: dict[str, Any] = {
 }
 
 
-def field_colour(field: str) -> str:
-    """Return the colour of a field; all that is unknown is grey."""
-    return FIELDS.get(field, MUTED)
-
-
-def field_name(field: str) -> str:
-    """Return the name of a field as people write it."""
-    return FIELD_NAMES.get(field, field or "unknown field")
+def field_look(field: str) -> tuple[str, str]:
+    """Return the name and the colour of a field; an unknown field is grey."""
+    return FIELDS.get(field, (field or "unknown field", MUTED))
 
 
 def short(text: str, width: int) -> str:
@@ -74,13 +68,7 @@ def short(text: str, width: int) -> str:
     return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
 
 
-def empty(figure: Figure, axes: Axes, text: str) -> Figure:
-    """Say on ``axes`` that there is nothing to draw, and why."""
+def nothing(axes: Axes, text: str) -> None:
+    """Write on ``axes`` why there is nothing to draw."""
     axes.set_axis_off()
-    say(axes, text)
-    return figure
-
-
-def say(axes: Axes, text: str) -> None:
-    """Write ``text`` in the middle of ``axes``."""
     axes.text(0.5, 0.5, text, ha="center", va="center", color=MUTED, transform=axes.transAxes)

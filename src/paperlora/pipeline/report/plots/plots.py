@@ -1,8 +1,4 @@
-"""The pictures of a run as PNG bytes, all in one style.
-
-Here are the curves of training (loss and memory) and the entry point ``render``; the corpus is
-drawn in ``word_plots``, the scores in ``score_plots``, the adapter in ``adapter_plot``.
-"""
+"""Draw all plots of a run as PNG bytes in one style: ``render``, and the curves of loss and memory."""
 
 from __future__ import annotations
 
@@ -23,7 +19,7 @@ from paperlora.pipeline.report.plots.palette import (
     SIZE,
     STYLE,
     VERMILLION,
-    empty,
+    nothing,
 )
 from paperlora.pipeline.report.wording import memory
 
@@ -35,7 +31,7 @@ if TYPE_CHECKING:
 Points = list[tuple[float, float]]
 
 FEW_POINTS = 10
-"""Up to here a training loss is drawn as it is; beyond, a moving mean is drawn over it."""
+"""With more points than this, a moving mean is drawn over the training loss."""
 
 MEMORY_LINES = (
     ("host_bytes", "host memory of the process", GREEN),
@@ -49,11 +45,11 @@ def render(
 ) -> dict[str, bytes]:
     """Return file name → PNG, from ``report.json`` and the rows of the two ``.jsonl`` files.
 
-    The same values give the same bytes: the fonts are matplotlib's own, seeds are fixed, the files
+    The same values give the same bytes: the fonts come with matplotlib, seeds are fixed, the files
     hold neither dates nor versions, and the user's matplotlib settings have no influence.
     """
     with style.context(["default", STYLE]), warnings.catch_warnings():
-        # A name may hold letters that the font lacks: a box for each is enough.
+        # A name may hold letters that the font lacks; a box for each is enough.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         return {
             "words.png": _png(words.words(documents)),
@@ -77,7 +73,7 @@ def _points(pairs: Sequence[Sequence[float | None]]) -> Points:
 
 
 def smooth(values: Sequence[float]) -> list[float]:
-    """Return the centred moving mean over a tenth of ``values`` to either side."""
+    """Return the centred moving mean; its window is a tenth of ``values`` to each side."""
     reach = max(2, len(values) // 10)
     windows = (values[max(0, i - reach) : i + reach + 1] for i in range(len(values)))
     return [sum(window) / len(window) for window in windows]
@@ -89,7 +85,8 @@ def loss(train: dict[str, Any]) -> Figure:
     axes = figure.subplots()
     training, validation = _points(train["loss"]), _points(train["validation_loss"])
     if not training and not validation:
-        return empty(figure, axes, "no loss was recorded")
+        nothing(axes, "no loss was recorded")
+        return figure
     if training:
         _training_loss(axes, training)
     if validation:
@@ -103,7 +100,7 @@ def loss(train: dict[str, Any]) -> Figure:
 
 
 def _training_loss(axes: Axes, points: Points) -> None:
-    """Draw the training loss, pale under its moving mean when there are enough points for one."""
+    """Draw the training loss; with many points, pale under its moving mean."""
     steps, values = zip(*points, strict=True)
     if len(points) <= FEW_POINTS:
         axes.plot(steps, values, "o-", color=BLUE, markersize=4, label="training")
@@ -143,7 +140,8 @@ def memory_use(metrics: list[dict[str, Any]], peak: dict[str, Any]) -> Figure:
         label = f"GPU while loading; peak {memory(loading)}"
         axes.axhline(loading / 2**30, color=VERMILLION, linestyle="--", label=label)
     if not axes.lines:
-        return empty(figure, axes, "no memory was recorded")
+        nothing(axes, "no memory was recorded")
+        return figure
     axes.set(xlabel="optimiser step", ylabel="memory in GiB")
     axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

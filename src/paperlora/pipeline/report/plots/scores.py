@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import EngFormatter, FuncFormatter
 
 from paperlora.pipeline.dataset.dataset import SPLITS
 from paperlora.pipeline.report.plots.palette import BLUE, GREY, INK, SIZE, VERMILLION
-from paperlora.pipeline.report.wording import best_control, number, percent
+from paperlora.pipeline.report.verdict import best_control
+from paperlora.pipeline.report.wording import number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,15 +46,10 @@ def _scores(evaluated: dict[str, Any]) -> Iterator[tuple[float, str, str, dict[s
             yield index + offset, colour, label, evaluated[model][split]
 
 
-def _value(axes: Axes, x: float, y: float, text: str) -> None:
-    """Write the value of a bar above it."""
-    axes.annotate(text, (x, y), (0, 3), textcoords="offset points", ha="center", fontsize=8)
-
-
-def _absent(axes: Axes, x: float) -> None:
-    """Say in the place of a bar that there is no number."""
+def _under(axes: Axes, x: float, text: str) -> None:
+    """Write the value of a bar under it, where no whisker or other bar can be."""
     place = axes.get_xaxis_transform()
-    axes.text(x, 0.02, "n/a", ha="center", fontsize=8, transform=place)
+    axes.text(x, -0.015, text, ha="center", va="top", fontsize=7.5, transform=place)
 
 
 def _accuracy(axes: Axes, evaluated: dict[str, Any]) -> None:
@@ -61,26 +57,34 @@ def _accuracy(axes: Axes, evaluated: dict[str, Any]) -> None:
     for x, colour, label, score in _scores(evaluated):
         measured = score["accuracy"] if score["n"] else None
         axes.bar(x, measured or 0, BAR, color=colour, label=label)
+        _under(axes, x, "n/a" if measured is None else number(100 * measured, 1))
         if measured is None:
-            _absent(axes, x)
             continue
         low, high = (measured if b is None else b for b in score["accuracy_ci95"])
         # rounding can leave an estimate just outside its interval; no whisker may be negative
         reach = [[max(0, measured - low)], [max(0, high - measured)]]
         axes.errorbar(x, measured, reach, color=INK, capsize=3, linewidth=1.2)
         tops.append(max(high, measured))
-        _value(axes, x, tops[-1], number(100 * measured, 1))
     tops.append(_control(axes, evaluated["controls"]))
     counts = [evaluated["tuned"][split]["n"] for split in SPLITS]
-    names = [f"{split}\n(n = {n})" for split, n in zip(SPLITS, counts, strict=True)]
+    names = [f"\n{split}\n(n = {n})" for split, n in zip(SPLITS, counts, strict=True)]
     axes.set_xticks(range(len(SPLITS)), names)
     axes.set_ylim(0, min(1.08, 1.15 * max(tops)) or 1)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.0f}"))
     axes.set_title("Accuracy in % (higher is better)")
 
 
+def _brief(value: float | None) -> str:
+    """Write a perplexity so short that it fits under its bar: ``3.43``, ``252``, ``90k``."""
+    if value is None:
+        return "n/a"
+    if value >= 1000:
+        return str(EngFormatter(places=1 if value < 10_000 else 0, sep="")(value))
+    return number(value, 0 if value >= 100 else None)
+
+
 def _control(axes: Axes, controls: dict[str, Any]) -> float:
-    """Draw the best control over the test bars, the only ones it was measured for; return it."""
+    """Draw the best control over the test bars, since it was measured on test only; return it."""
     best = best_control(controls)
     if best is None:
         return 0.0
@@ -95,17 +99,15 @@ def _perplexity(axes: Axes, evaluated: dict[str, Any]) -> None:
     heights = []
     for x, colour, _, score in _scores(evaluated):
         value = score["perplexity"]
-        if value is None:
-            _absent(axes, x)
-            continue
-        heights.append(value)
-        axes.bar(x, value, BAR, color=colour)
-        _value(axes, x, value, number(value))
-    axes.set_xticks(range(len(SPLITS)), SPLITS)
+        _under(axes, x, _brief(value))
+        if value is not None:
+            heights.append(value)
+            axes.bar(x, value, BAR, color=colour)
+    axes.set_xticks(range(len(SPLITS)), [f"\n{split}" for split in SPLITS])
     axes.set_title("Perplexity (lower is better)")
     if heights and max(heights) > LOG_RATIO * min(heights) > 0:
         axes.set_yscale("log")
-        # the usual labels of such an axis are formulas, which the style shows as they are written
+        # the default labels of such an axis are formulas, which the style shows as plain text
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
         axes.set_ylim(min(heights) / 2, 2 * max(heights))
     else:

@@ -1,39 +1,28 @@
-"""Pictures of the corpus: how many words each paper gave, and which ones."""
+"""Draw the corpus: how many words each paper gave, and which are the most frequent."""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from wordcloud import STOPWORDS, WordCloud
 
-from paperlora.pipeline.report.plots.palette import (
-    MUTED,
-    SIZE,
-    empty,
-    field_colour,
-    field_name,
-    say,
-    short,
-)
+from paperlora.pipeline.report.plots.palette import MUTED, SIZE, field_look, nothing, short
 from paperlora.pipeline.report.wording import count
 
 if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable
-
     from matplotlib.axes import Axes
 
 SEED = 17
 MOST_CLOUDS = 12
-"""With more papers than this there is one cloud a field."""
+"""With more papers than this, there is one cloud per field."""
 
 STOP = STOPWORDS | set(
     """
@@ -43,27 +32,28 @@ STOP = STOPWORDS | set(
     per reference references respectively result results second section see several shall show
     shown shows since small still table ten thousand three thus two use used uses using various
     via we well will within without would
-    """.split()  # noqa: SIM905 - a list of eighty quoted words is no easier to read
+    """.split()  # noqa: SIM905 - a list of eighty quoted words is harder to read
 )
-"""Words that every paper has and that say nothing about it."""
+"""Words that every paper has and that tell nothing about it."""
 
 LONGEST = 24
-"""Letters; what is longer is words glued together, and would not fit on a small cloud."""
+"""Letters; a longer word is usually words glued together, and does not fit on a small cloud."""
 
 HATCHES = {"pypdf2": "", "pdfium": "////"}
 
 
 def words(documents: list[dict[str, Any]]) -> Figure:
-    """Draw the number of words of each paper, grouped by field; the hatch tells the extractor."""
+    """Draw the number of words of each paper, grouped by field; the hatch shows the extractor."""
     rows = sorted(documents, key=lambda item: (item["field"] or "~", -item["words"], item["paper"]))
     figure = Figure(figsize=(SIZE, 1.3 + 0.27 * max(2, len(rows))), layout="constrained")
     axes = figure.subplots()
     if not rows:
-        return empty(figure, axes, "no papers")
+        nothing(axes, "no papers")
+        return figure
     bars = axes.barh(
         range(len(rows)),
         [item["words"] for item in rows],
-        color=[field_colour(item["field"]) for item in rows],
+        color=[field_look(item["field"])[1] for item in rows],
         hatch=[HATCHES.get(item["extractor"], "") for item in rows],
         edgecolor="white",
         linewidth=0,
@@ -71,7 +61,7 @@ def words(documents: list[dict[str, Any]]) -> Figure:
     axes.bar_label(bars, [f"{item['words']:,}" for item in rows], padding=3, fontsize=8)
     axes.set_yticks(range(len(rows)), [short(item["paper"], 34) for item in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(0, 1.1 * max(1, *(item["words"] for item in rows)))
+    axes.set_xlim(0, 1.13 * max(1, *(item["words"] for item in rows)))
     axes.set_xlabel("words after cleaning")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
@@ -83,9 +73,10 @@ def words(documents: list[dict[str, Any]]) -> Figure:
 
 
 def _legend(rows: list[dict[str, Any]]) -> list[Patch]:
-    """Explain the colours and hatches that occur."""
+    """Return the explanation of the colours and hatches that occur."""
     fields = sorted({item["field"] for item in rows}, key=lambda field: field or "~")
-    patches = [Patch(color=field_colour(field), label=field_name(field)) for field in fields]
+    looks = map(field_look, fields)
+    patches = [Patch(color=colour, label=name) for name, colour in looks]
     for extractor in sorted({item["extractor"] for item in rows}, reverse=True):
         hatch = HATCHES.get(extractor, "")
         look: dict[str, Any] = {"facecolor": MUTED, "edgecolor": "white", "linewidth": 0}
@@ -94,27 +85,20 @@ def _legend(rows: list[dict[str, Any]]) -> list[Patch]:
 
 
 def groups(documents: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    """Return (title, field, text) of each cloud: one a paper, or one a field of many papers."""
-    if len(documents) <= MOST_CLOUDS:
-        ordered = sorted(documents, key=lambda item: (item["field"] or "~", item["paper"]))
-        return [(item["paper"], item["field"], _text([item])) for item in ordered]
-    papers = Counter(item["field"] for item in documents)
-    return [
-        (
-            f"{field_name(field)}, {count(papers[field], 'paper')}",
-            field,
-            _text([item for item in documents if item["field"] == field]),
-        )
-        for field in sorted(papers, key=lambda field: field or "~")
-    ]
-
-
-def _text(documents: list[dict[str, Any]]) -> str:
-    return "\n".join(paragraph["text"] for item in documents for paragraph in item["paragraphs"])
+    """Return (title, field, text) of each cloud: one per paper, or one per field when there are many."""
+    each = "paper" if len(documents) <= MOST_CLOUDS else "field"
+    ordered = sorted(documents, key=lambda item: (item["field"] or "~", item["paper"]))
+    found = []
+    for name, group in itertools.groupby(ordered, key=lambda item: str(item[each])):
+        papers = list(group)
+        text = "\n".join(part["text"] for item in papers for part in item["paragraphs"])
+        title = f"{field_look(name)[0]}, {count(len(papers), 'paper')}"
+        found.append((name if each == "paper" else title, papers[0]["field"], text))
+    return found
 
 
 def clouds(documents: list[dict[str, Any]]) -> Figure:
-    """Draw the most frequent words of each paper (or field), larger the more frequent."""
+    """Draw the most frequent words of each paper (or field), larger when they are more frequent."""
     shown = groups(documents)
     columns = {0: 1, 1: 1, 2: 2, 4: 2}.get(len(shown), 3)
     rows = max(1, math.ceil(len(shown) / columns))
@@ -123,30 +107,21 @@ def clouds(documents: list[dict[str, Any]]) -> Figure:
     figure = Figure(figsize=(SIZE, rows * (height + 0.3)), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     if not shown:
-        return empty(figure, grid[0, 0], "no papers")
+        nothing(grid[0, 0], "no papers")
+        return figure
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, (title, field, text) in zip(grid.flat, shown, strict=False):
         title_width = 30 if columns == 3 else 60
-        look = {"fontsize": 7.5, "color": field_colour(field)}
+        look = {"fontsize": 7.5, "color": field_look(field)[1]}
         axes.set_title(short(title, title_width), look, loc="center")
         _cloud(axes, field, text, (width, height), most=140 if columns == 1 else 45)
     return figure
 
 
-def _shades(field: str) -> Callable[..., str]:
-    """Return the colouring of a cloud: the colour of its field, some words darker than others."""
-    red, green, blue = to_rgb(field_colour(field))
-
-    def shade(*_args: object, random_state: random.Random, **_kwargs: object) -> str:
-        light = random_state.choice((1.0, 0.8, 0.6))
-        return to_hex((red * light, green * light, blue * light))
-
-    return shade
-
-
 def _cloud(axes: Axes, field: str, text: str, inches: tuple[float, float], *, most: int) -> None:
-    """Fill ``axes`` with one cloud; laid out coarsely and drawn finely, which is the quick way."""
+    """Fill ``axes`` with one cloud; a coarse layout that is drawn finely takes little time."""
+    rgb = to_rgb(field_look(field)[1])
     cloud = WordCloud(
         width=round(inches[0] * 100),
         height=round(inches[1] * 100),
@@ -161,10 +136,11 @@ def _cloud(axes: Axes, field: str, text: str, inches: tuple[float, float], *, mo
         background_color="white",
         font_path=str(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")),
         random_state=SEED,
-        color_func=_shades(field),
+        # some words are darker than others, so that neighbours can be told apart
+        colormap=ListedColormap([[light * part for part in rgb] for light in (1.0, 0.8, 0.6)]),
     )
     counts = {word: n for word, n in cloud.process_text(text).items() if len(word) <= LONGEST}
     if not counts:
-        say(axes, "no words")
+        nothing(axes, "no words")
         return
     axes.imshow(cloud.generate_from_frequencies(counts), interpolation="antialiased")

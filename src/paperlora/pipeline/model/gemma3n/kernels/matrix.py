@@ -1,4 +1,4 @@
-"""Triton kernels over the large matrices: unpacking NF4 weights, and the loss over a vocabulary."""
+"""Triton kernels over the large matrices: the unpacking of NF4 weights, and the loss over a vocabulary."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ def expand(
     R: tl.constexpr, EXTRA: tl.constexpr, BE: tl.constexpr,
     OUTER: tl.constexpr, NB: tl.constexpr,
 ):  # fmt: skip
-    """Unpack NB blocks of 64 weights of one row, in one pass over both levels of quantisation.
+    """Unpack NB blocks of 64 weights of one row; see ``plain.expand``.
 
-    bitsandbytes packs two codes a byte, the first in the high half; a block's scale is itself a code
-    of 8 bits with a scale for every OUTER blocks and one offset. The program of a row's first
-    columns also writes the extra ones: the row of B times ``scale`` at ``place``, nought elsewhere.
+    The format is bitsandbytes' NF4 with double quantisation. A byte holds two codes of 4 bits, the
+    first in its high half. The scale of a block of 64 is itself a code of 8 bits: it is looked up in
+    ``outer_code``, multiplied by the scale that OUTER blocks share, and ``offset`` is added.
+
+    The program of a row's first blocks also writes the EXTRA columns beside the weights: the row of
+    an adapter's B [rows, R] times ``scale`` from column ``place`` on, and zero elsewhere.
     """
     row = tl.program_id(0).to(tl.int64)
     blocks = columns // 64
@@ -29,7 +32,7 @@ def expand(
     size = tl.load(outer_code + inner) * tl.load(outer_absmax + index // OUTER, mask=on, other=0.0)
     size += tl.load(offset)
     half = tl.arange(0, 32)
-    both = on[:, None] & (half[None, :] >= 0)
+    both = on[:, None] & (half[None, :] >= 0)  # always true; gives the mask its second dimension
     byte = tl.load(packed + index[:, None] * 32 + half[None, :], mask=both, other=0).to(tl.int32)
     high = tl.load(code + (byte >> 4)) * size[:, None]
     low = tl.load(code + (byte & 15)) * size[:, None]
@@ -49,9 +52,10 @@ def expand(
 
 @triton.jit
 def cross_entropy(logits, labels, losses, scale, V, cap, B: tl.constexpr):
-    """See ``plain.cross_entropy``; a program a token.
+    """Turn the logits of one token into their gradient; see ``plain.cross_entropy``.
 
-    Since the cap bounds the logits, it serves as their maximum and the exponentials need no search for one.
+    A stable softmax subtracts the maximum first. The cap bounds the logits, so it is subtracted
+    instead, which saves a pass over the row.
     """
     t = tl.program_id(0).to(tl.int64)
     row = logits + t * V
@@ -73,7 +77,7 @@ def cross_entropy(logits, labels, losses, scale, V, cap, B: tl.constexpr):
         mine = cap * tanh(tl.load(row + label).to(tl.float32) / cap)
         tl.store(losses + t, tl.log(whole) + cap - mine)
         factor = tl.load(scale)
-        tl.debug_barrier()
+        tl.debug_barrier()  # no thread may overwrite the logits while another still reads the label's
         for start in range(0, V, B):
             on = start + col < V
             bounded = tanh(tl.load(row + start + col, mask=on, other=0.0).to(tl.float32) / cap)

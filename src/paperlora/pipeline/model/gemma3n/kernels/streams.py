@@ -1,7 +1,7 @@
-"""Triton kernels over AltUp's streams: one program a token, everything about it in one pass.
+"""Triton kernels over AltUp's streams: one program for each token, which reads its rows once.
 
-Shapes: streams [S, T, H], rows [T, H]; sums are in float32. RMSNorm's gradient is r (g - x r^2 mean(g x)),
-with r = rsqrt(mean x^2 + eps) and g the gradient times the weight. ``plain`` says what is computed.
+Streams are [S, T, H], other rows [T, H]. The gradient of RMSNorm is r (g - x r^2 mean(g x)), where
+r = rsqrt(mean x^2 + eps) and g is the gradient of the output times the norm's weight.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import triton.language as tl
 
 @triton.jit
 def tanh(x):
-    """Return the hyperbolic tangent; the exponential's overflow gives the right limit."""
+    """Return the hyperbolic tangent; where the exponential overflows, the result is 1, as it must be."""
     return 1.0 - 2.0 / (1.0 + tl.exp(2.0 * x))
 
 
 @triton.jit
 def norm_gradient(x, r, g, H):
-    """Return the gradient through x r, r = rsqrt(mean x^2 + eps), given that of the product."""
+    """Return the gradient of x [BH], given ``g``, that of x r with r = rsqrt(mean x^2 + eps)."""
     return r * (g - x * (r * r * tl.sum(g * x, 0) / H))
 
 
@@ -30,7 +30,7 @@ def inverse_size(x, eps, H):
 
 @triton.jit
 def modalities(normed, router, H, S: tl.constexpr, BH: tl.constexpr):
-    """Return tanh(router normed), [S]."""
+    """Return tanh(router @ normed), [S]; ``router`` [S, H] in float32 already holds the factor 1 / H."""
     col = tl.arange(0, BH)
     stream = tl.arange(0, S)
     found = tl.zeros([S], tl.float32)
@@ -42,13 +42,13 @@ def modalities(normed, router, H, S: tl.constexpr, BH: tl.constexpr):
 
 @triton.jit
 def at(vector, place, S: tl.constexpr):
-    """Return one element of a vector in registers."""
+    """Return element ``place`` of a vector in registers, which Triton cannot index."""
     return tl.sum(tl.where(tl.arange(0, S) == place, vector, 0.0), 0)
 
 
 @triton.jit
 def router_gradient(d, modality, router, norm, x, r, H, S: tl.constexpr, BH: tl.constexpr):
-    """Return the gradient of the router's input, given ``d``, [S], that of its modalities."""
+    """Return the gradient of the router's input [BH], given ``d`` [S], that of its output."""
     col = tl.arange(0, BH)
     d = d * (1.0 - modality * modality)
     total = tl.zeros([BH], tl.float32)
@@ -62,7 +62,7 @@ def predict(
     h, p, x, router_norm, router, mixing, input_norm, T, H, x_stride, eps,
     S: tl.constexpr, BH: tl.constexpr,
 ):  # fmt: skip
-    """See ``plain.predict``."""
+    """Write the predictions ``p`` [S, T, H] and the layer's normed input ``x``; see ``plain.predict``."""
     t = tl.program_id(0).to(tl.int64)
     col = tl.arange(0, BH)
     on = col < H
@@ -75,6 +75,7 @@ def predict(
         for i in tl.static_range(S):
             c = tl.sum(tl.load(mixing + (j * S + i) * S + stream) * m, 0)
             total += c * tl.load(h + (i * T + t) * H + col, mask=on, other=0.0).to(tl.float32)
+        # The norm reads the rounded value, as it does where the prediction is stored and read again.
         rounded = total.to(p.dtype.element_ty)
         tl.store(p + (j * T + t) * H + col, rounded, mask=on)
         if j == 0:
@@ -89,7 +90,7 @@ def predict_backward(
     h, dp, skip, dx, dh, router_norm, router, mixing, input_norm, T, H, dx_stride, eps,
     S: tl.constexpr, BH: tl.constexpr,
 ):  # fmt: skip
-    """See ``plain.predict_backward``."""
+    """Write the gradient ``dh`` of the streams; see ``plain.predict_backward``."""
     t = tl.program_id(0).to(tl.int64)
     col = tl.arange(0, BH)
     on = col < H
@@ -103,10 +104,10 @@ def predict_backward(
         c = tl.sum(tl.load(mixing + i * S + stream) * m, 0)
         active += c * tl.load(h + (i * T + t) * H + col, mask=on, other=0.0).to(tl.float32)
     shared = tl.load(skip + t * H + col, mask=on, other=0.0).to(tl.float32)
-    outward = tl.load(dx + t * dx_stride + col, mask=on, other=0.0).to(tl.float32) + shared
+    dout = tl.load(dx + t * dx_stride + col, mask=on, other=0.0).to(tl.float32) + shared
     weight = tl.load(input_norm + col, mask=on, other=0.0).to(tl.float32)
     dp0 = tl.load(dp + t * H + col, mask=on, other=0.0).to(tl.float32) + shared
-    dp0 += norm_gradient(active, inverse_size(active, eps, H), outward * weight, H)
+    dp0 += norm_gradient(active, inverse_size(active, eps, H), dout * weight, H)
     dm = tl.zeros([S], tl.float32)
     for j in tl.static_range(S):
         if j == 0:
@@ -136,7 +137,7 @@ def correct(
     a, m, p, q, u, after_norm, router_norm, router, weights, output_scale, T, H, eps,
     KEEP: tl.constexpr, S: tl.constexpr, BH: tl.constexpr,
 ):  # fmt: skip
-    """See ``plain.correct``."""
+    """Write the corrected streams ``q``, if KEEP, and the scaled active one ``u``; see ``plain.correct``."""
     t = tl.program_id(0).to(tl.int64)
     col = tl.arange(0, BH)
     on = col < H
@@ -167,7 +168,10 @@ def correct_backward(
     a, m, p, dq, du, da, dm, after_norm, router_norm, router, weights, output_scale, T, H, eps,
     S: tl.constexpr, BH: tl.constexpr,
 ):  # fmt: skip
-    """See ``plain.correct_backward``."""
+    """Write ``da``, ``dm``, and the gradient of ``p[0]`` over ``dq[0]``; see ``plain.correct_backward``.
+
+    The gradients of the other predictions are those of the other streams: ``dq[1:]`` stays as it is.
+    """
     t = tl.program_id(0).to(tl.int64)
     col = tl.arange(0, BH)
     on = col < H
@@ -205,8 +209,8 @@ def correct_backward(
 
 
 @triton.jit
-def inject(q, y, norm, T, H, eps, S: tl.constexpr, BH: tl.constexpr):
-    """See ``plain.inject``."""
+def add_ple(q, y, norm, T, H, eps, S: tl.constexpr, BH: tl.constexpr):
+    """Add the normed ``y`` to ``q[1:]``, in place; see ``plain.add_ple``."""
     t = tl.program_id(0).to(tl.int64)
     col = tl.arange(0, BH)
     on = col < H
@@ -219,8 +223,8 @@ def inject(q, y, norm, T, H, eps, S: tl.constexpr, BH: tl.constexpr):
 
 
 @triton.jit
-def inject_backward(y, dq, dy, norm, T, H, eps, S: tl.constexpr, BH: tl.constexpr):
-    """See ``plain.inject_backward``."""
+def add_ple_backward(y, dq, dy, norm, T, H, eps, S: tl.constexpr, BH: tl.constexpr):
+    """Write the gradient ``dy``; see ``plain.add_ple_backward``."""
     t = tl.program_id(0).to(tl.int64)
     col = tl.arange(0, BH)
     on = col < H

@@ -1,7 +1,4 @@
-"""Triton kernels over one token's rows: heads, the joint before the MLP, the MLP's activation.
-
-The functions in ``plain`` say what is computed; sums are in float32.
-"""
+"""Triton kernels over the rows of one token: its heads, the sum before the MLP, the MLP's activation."""
 
 from __future__ import annotations
 
@@ -13,9 +10,10 @@ from paperlora.pipeline.model.gemma3n.kernels.streams import inverse_size, norm_
 
 @triton.jit
 def gelu(x):
-    """Return GELU in its tanh form, and its derivative."""
+    """Return GELU in its tanh form (``gelu_pytorch_tanh``), and its derivative."""
     k = 0.7978845608028654  # sqrt(2 / pi)
-    t = tanh(k * (x + 0.044715 * x * x * x))
+    t = tanh(k * (x + 0.044715 * x * x * x))  # the constant of Hendrycks and Gimpel (2016)
+    # 0.134145 is 3 * 0.044715, from the derivative of the cube.
     slope = 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * k * (1.0 + 0.134145 * x * x)
     return 0.5 * x * (1.0 + t), slope
 
@@ -25,7 +23,7 @@ def rotate(
     y, out, weight, cos, sin, T, y_stride, eps,
     D: tl.constexpr, NORM: tl.constexpr, TURN: tl.constexpr,
 ):  # fmt: skip
-    """See ``plain.rotate``; a program a token and head."""
+    """Write one head of one token, normed and rotated, to ``out``; see ``plain.rotate``."""
     t = tl.program_id(0).to(tl.int64)
     head = tl.program_id(1).to(tl.int64)
     col = tl.arange(0, D // 2)
@@ -51,10 +49,10 @@ def rotate(
 
 @triton.jit
 def rotate_backward(
-    y, outward, dy, weight, cos, sin, y_stride, dy_stride, head_stride, token_stride, eps,
+    y, dout, dy, weight, cos, sin, y_stride, dy_stride, head_stride, token_stride, eps,
     D: tl.constexpr, NORM: tl.constexpr, TURN: tl.constexpr,
 ):  # fmt: skip
-    """See ``plain.rotate_backward``."""
+    """Write the gradient of one head of one token to ``dy``; see ``plain.rotate_backward``."""
     t = tl.program_id(0).to(tl.int64)
     head = tl.program_id(1).to(tl.int64)
     col = tl.arange(0, D // 2)
@@ -62,7 +60,7 @@ def rotate_backward(
     low = tl.load(place).to(tl.float32)
     high = tl.load(place + D // 2).to(tl.float32)
     r = tl.rsqrt((tl.sum(low * low, 0) + tl.sum(high * high, 0)) / D + eps)
-    source = outward + head * head_stride + t * token_stride + col
+    source = dout + head * head_stride + t * token_stride + col
     glow = tl.load(source).to(tl.float32)
     ghigh = tl.load(source + D // 2).to(tl.float32)
     if TURN:
@@ -81,11 +79,11 @@ def rotate_backward(
 
 
 @triton.jit
-def middle(
+def combine(
     o, p0, x, low, a, f, attention_norm, laurel_norm, before_norm, H, x_stride, f_stride, eps,
     BH: tl.constexpr,
 ):  # fmt: skip
-    """See ``plain.middle``."""
+    """Write the sum ``a`` and its norm ``f`` for one token; see ``plain.combine``."""
     t = tl.program_id(0).to(tl.int64)
     col = tl.arange(0, BH)
     on = col < H
@@ -97,6 +95,7 @@ def middle(
     row = tl.load(low + t * H + col, mask=on, other=0.0).to(tl.float32)
     weight = tl.load(laurel_norm + col, mask=on, other=0.0).to(tl.float32)
     total += row * inverse_size(row, eps, H) * weight
+    # 1 / sqrt(2); then the norm reads the rounded value, as it does where the sum is stored.
     rounded = (total * 0.7071067811865476).to(a.dtype.element_ty)
     tl.store(a + t * H + col, rounded, mask=on)
     row = rounded.to(tl.float32)
@@ -106,11 +105,11 @@ def middle(
 
 
 @triton.jit
-def middle_backward(
+def combine_backward(
     o, low, a, da, df, do, dlow, skip, attention_norm, laurel_norm, before_norm, H, df_stride, eps,
     BH: tl.constexpr,
 ):  # fmt: skip
-    """See ``plain.middle_backward``."""
+    """Write ``do``, ``dlow`` and ``skip`` for one token; see ``plain.combine_backward``."""
     t = tl.program_id(0).to(tl.int64)
     col = tl.arange(0, BH)
     on = col < H
@@ -132,7 +131,7 @@ def middle_backward(
 
 @triton.jit
 def row_floor(gate, cutoff, N, B: tl.constexpr):
-    """Return the mean and the standard deviation of a row, and the floor cutoff above the mean."""
+    """Return a row's mean, its standard deviation, and the floor: ``cutoff`` deviations above the mean."""
     col = tl.arange(0, B)
     total = tl.zeros([B], tl.float32)
     for start in range(0, N, B):
@@ -149,7 +148,7 @@ def row_floor(gate, cutoff, N, B: tl.constexpr):
 
 @triton.jit
 def activate(y, h, cutoff, N, y_stride, h_stride, SPARSE: tl.constexpr, B: tl.constexpr):
-    """See ``plain.activate``; a program a token, N the MLP's width."""
+    """Write the activation of one token, N wide, to ``h``; see ``plain.activate``."""
     t = tl.program_id(0).to(tl.int64)
     gate = y + t * y_stride
     col = tl.arange(0, B)
@@ -168,10 +167,10 @@ def activate(y, h, cutoff, N, y_stride, h_stride, SPARSE: tl.constexpr, B: tl.co
 
 @triton.jit
 def activate_backward(y, dh, cutoff, N, y_stride, dh_stride, SPARSE: tl.constexpr, B: tl.constexpr):
-    """See ``plain.activate_backward``: gate and up are overwritten by their gradients."""
+    """Overwrite gate and up of one token by their gradients; see ``plain.activate_backward``."""
     t = tl.program_id(0).to(tl.int64)
     gate = y + t * y_stride
-    outward = dh + t * dh_stride
+    dout = dh + t * dh_stride
     col = tl.arange(0, B)
     mean, deviation, floor, share = 0.0, 0.0, 0.0, 0.0
     if SPARSE:
@@ -181,16 +180,16 @@ def activate_backward(y, dh, cutoff, N, y_stride, dh_stride, SPARSE: tl.constexp
             on = start + col < N
             g = tl.load(gate + start + col, mask=on, other=0.0).to(tl.float32) - floor
             up = tl.load(gate + N + start + col, mask=on, other=0.0).to(tl.float32)
-            d = tl.load(outward + start + col, mask=on, other=0.0).to(tl.float32)
+            d = tl.load(dout + start + col, mask=on, other=0.0).to(tl.float32)
             _value, slope = gelu(g)
             total += tl.where(on & (g > 0), d * up * slope, 0.0)
-        share = tl.sum(total, 0) / N  # what the floor takes from every gate
-        tl.debug_barrier()
+        share = tl.sum(total, 0) / N  # the floor depends on every gate of the row
+        tl.debug_barrier()  # no thread may overwrite a gate while another still reads it
     for start in range(0, N, B):
         on = start + col < N
         raw = tl.load(gate + start + col, mask=on, other=0.0).to(tl.float32)
         up = tl.load(gate + N + start + col, mask=on, other=0.0).to(tl.float32)
-        d = tl.load(outward + start + col, mask=on, other=0.0).to(tl.float32)
+        d = tl.load(dout + start + col, mask=on, other=0.0).to(tl.float32)
         g = raw
         if SPARSE:
             g = tl.maximum(raw - floor, 0.0)
@@ -204,8 +203,8 @@ def activate_backward(y, dh, cutoff, N, y_stride, dh_stride, SPARSE: tl.constexp
 
 
 @triton.jit
-def scale_input(g, e, z, P, e_stride, B: tl.constexpr):
-    """See ``plain.scale_input``."""
+def gate_ple(g, e, z, P, e_stride, B: tl.constexpr):
+    """Write gelu(g) * e for one token to ``z``; see ``plain.gate_ple``."""
     t = tl.program_id(0).to(tl.int64)
     col = tl.arange(0, B)
     on = col < P
@@ -215,8 +214,8 @@ def scale_input(g, e, z, P, e_stride, B: tl.constexpr):
 
 
 @triton.jit
-def scale_input_backward(g, e, dz, dg, P, e_stride, B: tl.constexpr):
-    """See ``plain.scale_input_backward``."""
+def gate_ple_backward(g, e, dz, dg, P, e_stride, B: tl.constexpr):
+    """Write the gradient ``dg`` for one token; see ``plain.gate_ple_backward``."""
     t = tl.program_id(0).to(tl.int64)
     col = tl.arange(0, B)
     on = col < P

@@ -1,7 +1,8 @@
-"""What a decoder layer is made of, as the step reads it: packed projections, norms, AltUp's maps.
+"""The parameters of the model as the step reads them: packed projections, adapters, norms, AltUp's maps.
 
-Everything here refers to the tensors of the transformers model; nothing is copied but AltUp's
-coefficients, a few numbers a layer, which training clips.
+Where it stands: ``step.read`` calls ``gather`` and ``layer`` once, after ``reader`` has loaded the model
+and peft has wrapped it. Everything here refers to the tensors of that model. Only AltUp's maps are
+copies, a few numbers in each layer, in float32.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PAD = 64
-"""Columns of low-rank work beside a matrix come in multiples of this, for the matrix units."""
+"""The extra columns of a group are a multiple of this, so that the GPU's matrix units stay aligned."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
-    """One projection's LoRA pair, as views: in the compute dtype to read, in float32 to add to."""
+    """One projection's LoRA pair: views of the compute copy, and of the gradients in float32."""
 
     a: torch.Tensor
     """[rank, in]"""
@@ -29,14 +30,17 @@ class Adapter:
     a_gradient: torch.Tensor
     b_gradient: torch.Tensor
     scale: float
+    """alpha / rank"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Projection:
-    """One linear map, y = x W^T: packed in 4 bits (``state``) or whole, with or without an adapter."""
+    """One linear map y = x W^T, with or without an adapter; W is [rows, columns]."""
 
     weight: torch.Tensor
+    """W itself, or its NF4 codes, two in a byte."""
     state: Any
+    """bitsandbytes' ``QuantState`` of the codes, or None."""
     rows: int
     columns: int
     adapter: Adapter | None = None
@@ -44,22 +48,22 @@ class Projection:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Projections of one input, computed as one product.
+    """Projections of the same input, computed as one product.
 
-    The matrix is widened by ``extra`` columns that hold each adapter's scaled B, and the input by as
-    many that hold x A^T, so that one product gives y = x W^T + scale x A^T B^T with nothing rounded
-    between; its transpose gives the gradients of x and of x A^T together.
+    The matrix has ``extra`` columns beside W, which hold each adapter's B times its scale; the input
+    has as many, which hold x A^T. So one product gives y = x W^T + scale x A^T B^T, rounded once, and
+    a product with its transpose gives the gradients of x and of x A^T together.
     """
 
     members: tuple[Projection, ...]
     extra: int
     a: torch.Tensor | None
-    """[all ranks, in], the members' A one below the other."""
+    """[ranks, in], the members' A one below the other; None without adapters."""
     a_gradient: torch.Tensor | None
 
     @property
     def rows(self) -> int:
-        """The width of the output."""
+        """The width of the output, that of all members together."""
         return sum(member.rows for member in self.members)
 
     @property
@@ -69,31 +73,33 @@ class Group:
 
     @property
     def ranks(self) -> int:
-        """How many of the extra columns are in use."""
+        """How many of the extra columns are in use: the sum of the adapters' ranks."""
         return sum(len(m.adapter.a) for m in self.members if m.adapter)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One decoder layer."""
+    """The parameters of one ``Gemma3nTextDecoderLayer``; norms are [hidden] unless said otherwise."""
 
     index: int
     sliding: bool
+    """Whether its attention has the sliding window."""
     source: int
     """The layer whose keys and values this one attends to: itself, or an earlier one."""
     stores: bool
     """Whether later layers attend to its keys and values."""
     cutoff: float | None
-    """Standard deviations above the mean up to which an activation counts as nought."""
+    """Standard deviations above the mean below which the MLP's gates count as zero; None: no cutoff."""
     eps: float
     first: Group
-    """LAuReL's left half, queries and, unless shared, keys and values: all of the same input."""
+    """LAuReL's left half, queries and, unless shared, keys and values: all read the same input."""
     o: Group
     gate_up: Group
     down: Group
-    laurel: Projection
-    ple_gate: Projection
-    ple_projection: Projection
+    laurel: Group
+    """LAuReL's right half."""
+    ple_gate: Group
+    ple_projection: Group
     input_norm: torch.Tensor
     attention_norm: torch.Tensor
     before_mlp_norm: torch.Tensor
@@ -101,44 +107,45 @@ class Layer:
     laurel_norm: torch.Tensor
     ple_norm: torch.Tensor
     q_norm: torch.Tensor
+    """[head_dim]"""
     k_norm: torch.Tensor | None
+    """[head_dim]; None where keys are shared."""
     router_norm: torch.Tensor
     router: torch.Tensor
-    """[streams, hidden], divided by the hidden width as AltUp scales its input."""
+    """[streams, hidden] in float32, divided by the hidden width: AltUp's ``router_input_scale``."""
     predict: torch.Tensor
-    """[streams * streams, streams]"""
+    """AltUp's prediction coefficients, [streams * streams, streams] in float32."""
     correct: torch.Tensor
-    """[streams, streams]"""
+    """AltUp's correction coefficients, [streams, streams] in float32."""
     output_scale: torch.Tensor
 
 
 @dataclass(kw_only=True)
 class Adapters:
-    """All adapter parameters in one stretch of memory: one copy to the compute dtype, one clipping.
+    """All adapter parameters, one behind the other in memory, so that one launch copies or clears them.
 
-    ``master`` and ``gradient`` are float32; the peft parameters become views of them.
+    The peft parameters are views of ``master``, their ``grad`` views of ``gradient``.
     """
 
     master: torch.Tensor
+    """[parameters] in float32: the optimiser updates them."""
     gradient: torch.Tensor
+    """[parameters] in float32."""
     working: torch.Tensor
-    places: dict[int, tuple[int, torch.Size]] = field(default_factory=dict)
+    """[parameters] in the compute dtype: the products read them."""
+    views: dict[int, torch.Tensor] = field(default_factory=dict)
+    """The part of ``working`` that belongs to a peft parameter, in its shape, by ``id(parameter)``."""
 
     def refresh(self) -> None:
-        """Bring the compute copy up to the master, after the optimiser has stepped."""
+        """Copy ``master`` to ``working``, after the optimiser has changed it."""
         self.working.copy_(self.master)
-
-    def view(self, of: torch.Tensor, parameter: torch.nn.Parameter) -> torch.Tensor:
-        """Return the part of ``of`` that belongs to a parameter, in its shape."""
-        start, shape = self.places[id(parameter)]
-        return of[start : start + shape.numel()].view(shape)
 
 
 def gather(tuned: Any, dtype: torch.dtype, device: torch.device) -> Adapters:  # noqa: ANN401
-    """Move the trainable parameters of ``tuned`` into one stretch.
+    """Move the trainable parameters of the peft model ``tuned`` one behind the other.
 
-    A's of one layer lie one behind the other in the order of ``named_modules``, which is that of
-    ``group``: so the A's of a group are one matrix.
+    All A's come first, in the order of the model's modules. ``group`` takes its modules in that order
+    too, so the A's of a group are neighbours and form one matrix.
     """
     named = [(n, p) for n, p in tuned.named_parameters() if p.requires_grad]
     ordered = [p for n, p in named if "lora_A" in n] + [p for n, p in named if "lora_A" not in n]
@@ -150,27 +157,27 @@ def gather(tuned: Any, dtype: torch.dtype, device: torch.device) -> Adapters:  #
     )
     start = 0
     for parameter in ordered:
-        adapters.places[id(parameter)] = (start, parameter.shape)
-        home = adapters.view(adapters.master, parameter)
-        home.copy_(parameter.data)
-        parameter.data = home
-        parameter.grad = adapters.view(adapters.gradient, parameter)
-        start += parameter.numel()
+        end, shape = start + parameter.numel(), parameter.shape
+        adapters.master[start:end] = parameter.data.flatten()
+        parameter.data = adapters.master[start:end].view(shape)
+        parameter.grad = adapters.gradient[start:end].view(shape)
+        adapters.views[id(parameter)] = adapters.working[start:end].view(shape)
+        start = end
     adapters.refresh()
     return adapters
 
 
-def projection(module: Any, adapters: Adapters) -> Projection:  # noqa: ANN401
-    """Read one linear module, wrapped by peft or not."""
+def _projection(module: Any, adapters: Adapters) -> Projection:  # noqa: ANN401
+    """Return one linear module, wrapped by peft or not, as a projection."""
     base = getattr(module, "base_layer", module)
     pair = None
     if hasattr(module, "lora_A"):
         a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
         pair = Adapter(
-            a=adapters.view(adapters.working, a),
-            b=adapters.view(adapters.working, b),
-            a_gradient=adapters.view(adapters.gradient, a),
-            b_gradient=adapters.view(adapters.gradient, b),
+            a=adapters.views[id(a)],
+            b=adapters.views[id(b)],
+            a_gradient=a.grad,
+            b_gradient=b.grad,
             scale=module.scaling["default"],
         )
     return Projection(
@@ -183,8 +190,8 @@ def projection(module: Any, adapters: Adapters) -> Projection:  # noqa: ANN401
 
 
 def group(modules: Sequence[Any], adapters: Adapters) -> Group:
-    """Put the projections of one input together."""
-    members = tuple(projection(module, adapters) for module in modules)
+    """Return linear modules that read the same input as one group."""
+    members = tuple(_projection(module, adapters) for module in modules)
     pairs = [member.adapter for member in members if member.adapter]
     ranks = sum(len(pair.a) for pair in pairs)
     return Group(
@@ -196,7 +203,7 @@ def group(modules: Sequence[Any], adapters: Adapters) -> Group:
 
 
 def _joined(parts: list[torch.Tensor]) -> torch.Tensor | None:
-    """Return neighbours in memory as one matrix."""
+    """Return matrices that are neighbours in memory as one, without a copy; None for none."""
     if not parts:
         return None
     rows = sum(len(part) for part in parts)
@@ -210,7 +217,7 @@ def _joined(parts: list[torch.Tensor]) -> torch.Tensor | None:
 
 
 def layer(module: Any, adapters: Adapters) -> Layer:  # noqa: ANN401
-    """Read one decoder layer of the transformers model."""
+    """Return the parameters of one ``Gemma3nTextDecoderLayer``, its linear modules wrapped by peft or not."""
     attention, altup, config = module.self_attn, module.altup, module.config
     shared = attention.is_kv_shared_layer
     own = [] if shared else [attention.k_proj, attention.v_proj]
@@ -228,9 +235,9 @@ def layer(module: Any, adapters: Adapters) -> Layer:  # noqa: ANN401
         o=group([attention.o_proj], adapters),
         gate_up=group([module.mlp.gate_proj, module.mlp.up_proj], adapters),
         down=group([module.mlp.down_proj], adapters),
-        laurel=projection(module.laurel.linear_right, adapters),
-        ple_gate=projection(module.per_layer_input_gate, adapters),
-        ple_projection=projection(module.per_layer_projection, adapters),
+        laurel=group([module.laurel.linear_right], adapters),
+        ple_gate=group([module.per_layer_input_gate], adapters),
+        ple_projection=group([module.per_layer_projection], adapters),
         input_norm=module.input_layernorm.weight,
         attention_norm=module.post_attention_layernorm.weight,
         before_mlp_norm=module.pre_feedforward_layernorm.weight,
@@ -241,6 +248,7 @@ def layer(module: Any, adapters: Adapters) -> Layer:  # noqa: ANN401
         k_norm=None if shared else attention.k_norm.weight,
         router_norm=altup.router_norm.weight,
         router=altup.modality_router.weight.float() / config.hidden_size,
+        # transformers clips these while it trains; here a validation uses the clipped ones too.
         predict=altup.prediction_coefs.weight.float().clamp(-clip, clip),
         correct=altup.correction_coefs.weight.float().clamp(-clip, clip),
         output_scale=altup.correct_output_scale

@@ -1,8 +1,9 @@
-"""Loading Gemma 3n so that the GPU never holds what it will not keep.
+"""Reads Gemma 3n from its files into 4-bit weights; the peak of GPU memory is the model plus one matrix.
 
-Each tensor goes from the file to the device by itself and is packed there; the table of per-layer
-embeddings stays in the file, mapped into memory; towers for pictures and sound are read only when
-asked for. The peak of a load is the model plus one matrix.
+Where it stands: the first part of the way from files to a training step; ``model.load`` calls it. Each
+tensor goes from its file to the device by itself and is packed there. The table of per-layer embeddings
+stays mapped from its file (``embedding``). The towers for pictures and sound are read only for
+``model.multimodal``.
 """
 
 from __future__ import annotations
@@ -27,17 +28,20 @@ if TYPE_CHECKING:
 
 _TABLE = "embed_tokens_per_layer.weight"
 _TEXT = "model.language_model."
-# AltUp clamps its coefficients while it trains, which packed data cannot take; the router and the
-# head are small or sensitive. The bare word `altup` would match nothing.
 WHOLE = ("lm_head", "prediction_coefs", "correction_coefs", "modality_router")
+"""Linear modules that stay unpacked, by the last part of their names.
+
+AltUp clamps its coefficients while it trains, which packed data does not allow. The head shares its
+weight with the embedding, and the router is small.
+"""
 
 
 def is_gemma3n(directory: Path) -> bool:
-    """Say whether the model in ``directory`` is a Gemma 3n, of text alone or with its towers."""
+    """Return whether the model in ``directory`` is a Gemma 3n, of text alone or with its towers."""
     return str(read_json(directory / "config.json").get("model_type")).startswith("gemma3n")
 
 
-def load(
+def read(
     directory: Path,
     *,
     device: torch.device,
@@ -47,29 +51,31 @@ def load(
 ) -> Any:  # noqa: ANN401 - transformers carries no types
     """Return the frozen model: linear maps in NF4 with double quantisation, the rest in ``dtype``.
 
-    Raises ``DataError`` when a weight is missing or has another shape.
+    Without ``multimodal`` it is a ``Gemma3nForCausalLM``. ``table_on_host`` has no effect on a CPU.
+    Raises ``DataError`` when a file or a weight is missing, or a weight has another shape.
     """
     config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
     text = config.get_text_config()
     with init_empty_weights(include_buffers=False):
-        made = Gemma3nForConditionalGeneration(config) if multimodal else Gemma3nForCausalLM(text)
-    language = made.model.language_model if multimodal else made.model
-    _pack_linear(made, dtype)
+        model = Gemma3nForConditionalGeneration(config) if multimodal else Gemma3nForCausalLM(text)
+    language = model.model.language_model if multimodal else model.model
+    _pack_linear(model, dtype)
     embedding = language.embed_tokens_per_layer
     del language.embed_tokens_per_layer
-    found = _read(made, directory, multimodal=multimodal, device=device, dtype=dtype)
+    found = _fill(model, directory, multimodal=multimodal, device=device, dtype=dtype)
     table = found if table_on_host or device.type == "cpu" else found.to(device, dtype)
     language.embed_tokens_per_layer = HostEmbedding(
         table, embedding.scalar_embed_scale, device, dtype
     )
-    made.tie_weights()
-    _settle(made, directory, device, dtype)
-    return made
+    model.tie_weights()
+    _finish(model, directory, device, dtype)
+    return model
 
 
-def _pack_linear(made: torch.nn.Module, dtype: torch.dtype) -> None:
-    """Put an empty 4-bit layer in the place of every linear one that is not to stay whole."""
-    for name, module in list(made.named_modules()):
+def _pack_linear(model: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Replace every linear module that ``WHOLE`` does not name with an empty 4-bit one."""
+    for name, module in list(model.named_modules()):
+        # Not isinstance: a subclass may compute something else.
         if type(module) is not torch.nn.Linear or name.rsplit(".", 1)[-1] in WHOLE:
             continue
         packed = bitsandbytes.nn.Linear4bit(
@@ -82,7 +88,7 @@ def _pack_linear(made: torch.nn.Module, dtype: torch.dtype) -> None:
             device=torch.device("meta"),
         )
         parent, _, leaf = name.rpartition(".")
-        setattr(made.get_submodule(parent), leaf, packed)
+        setattr(model.get_submodule(parent), leaf, packed)
 
 
 def _tensors(directory: Path) -> Iterator[tuple[str, torch.Tensor]]:
@@ -101,16 +107,16 @@ def _tensors(directory: Path) -> Iterator[tuple[str, torch.Tensor]]:
                 yield key, file.get_tensor(key)
 
 
-def _read(
-    made: torch.nn.Module,
+def _fill(
+    model: torch.nn.Module,
     directory: Path,
     *,
     multimodal: bool,
     device: torch.device,
     dtype: torch.dtype,
 ) -> torch.Tensor:
-    """Fill ``made`` from the checkpoint and return the table, which is no part of it."""
-    wanted = {name for name, _ in made.named_parameters()} | set(made.state_dict())
+    """Fill ``model`` from the checkpoint; return the table of per-layer embeddings, which ``model`` lacks."""
+    wanted = {name for name, _ in model.named_parameters()} | set(model.state_dict())
     table: torch.Tensor | None = None
     for stored, tensor in tqdm(
         _tensors(directory), desc="load", unit="tensor", disable=None, leave=False
@@ -119,11 +125,14 @@ def _read(
         if name.endswith(_TABLE):
             table = tensor
         elif name in wanted:
-            _place(made, name, tensor, device, dtype)
+            _place(model, name, tensor, device, dtype)
     if table is None:
         raise DataError(f"{directory} has no {_TABLE}", remedy="fetch the model again")
+    # What no file gave is still on the meta device, except the head, which is tied later.
     missing = [
-        name for name, value in made.state_dict().items() if value.is_meta and "lm_head" not in name
+        name
+        for name, value in model.state_dict().items()
+        if value.is_meta and "lm_head" not in name
     ]
     if missing:
         raise DataError(f"{directory} lacks {missing[0]}", remedy="fetch the model again")
@@ -131,15 +140,19 @@ def _read(
 
 
 def _place(
-    made: torch.nn.Module, name: str, tensor: torch.Tensor, device: torch.device, dtype: torch.dtype
+    model: torch.nn.Module,
+    name: str,
+    tensor: torch.Tensor,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> None:
-    """Put one tensor where it belongs, packed on the device if its layer is a 4-bit one."""
+    """Move one tensor to the device and into its module; pack it there if that is a 4-bit one."""
     parent, _, leaf = name.rpartition(".")
-    module = made.get_submodule(parent)
+    module = model.get_submodule(parent)
     expected = getattr(module, leaf).shape
     if expected != tensor.shape:
         raise DataError(
-            f"{name} has the shape {list(tensor.shape)}, the configuration says {list(expected)}",
+            f"{name} has the shape {list(tensor.shape)}, the configuration wants {list(expected)}",
             remedy="fetch the model again",
         )
     if isinstance(module, bitsandbytes.nn.Linear4bit) and leaf == "weight":
@@ -149,7 +162,7 @@ def _place(
             quant_type="nf4",
             compress_statistics=True,
             module=module,
-        ).to(device)
+        ).to(device)  # bitsandbytes packs a weight when it moves
     else:
         kind = dtype if tensor.is_floating_point() else tensor.dtype
         value = tensor.to(device, kind)
@@ -158,16 +171,16 @@ def _place(
         setattr(module, leaf, value)
 
 
-def _settle(made: Any, directory: Path, device: torch.device, dtype: torch.dtype) -> None:  # noqa: ANN401
-    """Move the buffers, which no checkpoint holds, and set what peft and generation ask for."""
-    for module in made.modules():
+def _finish(model: Any, directory: Path, device: torch.device, dtype: torch.dtype) -> None:  # noqa: ANN401
+    """Move the buffers, which no checkpoint holds, and set the attributes that peft and generation read."""
+    for module in model.modules():
         for name, buffer in module.named_buffers(recurse=False):
             module._buffers[name] = buffer.to(device)  # noqa: SLF001 - as Module.to does, leaving 4-bit weights alone
-    made.requires_grad_(requires_grad=False)
-    made.eval()
-    made.is_loaded_in_4bit = True
-    made.is_quantized = True
-    made.hf_device_map = {"": device}
-    made.config.dtype = dtype
+    model.requires_grad_(requires_grad=False)
+    model.eval()
+    model.is_loaded_in_4bit = True
+    model.is_quantized = True
+    model.hf_device_map = {"": device}
+    model.config.dtype = dtype
     if (directory / "generation_config.json").is_file():
-        made.generation_config = GenerationConfig.from_pretrained(directory)
+        model.generation_config = GenerationConfig.from_pretrained(directory)

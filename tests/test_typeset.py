@@ -1,15 +1,14 @@
 import shutil
 
 import pytest
+import typeset
 from PyPDF2 import PdfReader
 
 from paperlora.errors import DataError, InputError
 from paperlora.files import ROOT, sha256_file
-from paperlora.pipeline import config, typeset
-from paperlora.pipeline.chain import PAPERS_LIST
 from paperlora.pipeline.fetch import paper_list
 
-SHIPPED = paper_list.read(PAPERS_LIST)
+SHIPPED = paper_list.read(typeset.LISTING)
 
 
 def test_three_papers_ship_in_each_field():
@@ -21,7 +20,7 @@ def test_three_papers_ship_in_each_field():
 
 @pytest.mark.parametrize("paper", SHIPPED, ids=lambda paper: paper.name)
 def test_each_pdf_is_the_listed_one_and_was_made_from_the_source_beside_it(paper):
-    pdf = config.SHIPPED_PAPERS / paper.file
+    pdf = typeset.PAPERS / paper.file
     assert sha256_file(pdf) == paper.sha256
     source = PdfReader(pdf).metadata[f"/{typeset.SOURCE_KEY}"]
     assert source == sha256_file(pdf.with_suffix(".tex"))
@@ -30,7 +29,7 @@ def test_each_pdf_is_the_listed_one_and_was_made_from_the_source_beside_it(paper
 
 def test_no_path_of_the_machine_that_built_them_is_in_a_pdf():
     for paper in SHIPPED:
-        content = (config.SHIPPED_PAPERS / paper.file).read_bytes()
+        content = (typeset.PAPERS / paper.file).read_bytes()
         assert str(ROOT).encode() not in content
         assert b"/tmp/" not in content
 

@@ -1,4 +1,8 @@
-"""The layers' inputs between the forward and the backward half: on the GPU, or parked on the host."""
+"""Where the inputs of the layers wait between the forward and the backward pass: GPU or host.
+
+Where it stands: ``step.run`` puts each layer's input and takes them back in reverse order, when a layer
+keeps nothing else. An input is the streams [S, T, H] in the compute dtype.
+"""
 
 from __future__ import annotations
 
@@ -15,39 +19,39 @@ class OnDevice:
         self.held: list[Tensor] = []
 
     def put(self, h: Tensor) -> None:
-        """Take the input of the next layer."""
+        """Keep the input of the next layer."""
         self.held.append(h)
 
     def done(self) -> None:
-        """All inputs were put."""
+        """Do nothing: ``OnHost`` needs to be told that all inputs were put."""
 
     def take(self) -> Tensor:
-        """Give back the last input that was not yet given back."""
+        """Return the last input that was not yet taken."""
         return self.held.pop()
 
 
 class OnHost:
-    """Copies each input to pinned memory beside the computation, and back a layer ahead of its use.
+    """Copies each input to pinned memory during the next layer's computation, and back before its use.
 
-    A stream of its own carries the copies; whoever captures the computation captures them with it.
+    The copies run on a stream of their own. A CUDA graph that captures the computation captures them too.
     """
 
-    def __init__(self, rooms: list[Tensor], device: torch.device) -> None:
-        """Use ``rooms``, one pinned tensor a layer."""
-        self.rooms = rooms
+    def __init__(self, buffers: list[Tensor], device: torch.device) -> None:
+        """Use ``buffers``, one pinned tensor [S, T, H] for each layer."""
+        self.buffers = buffers
         self.stream = torch.cuda.Stream(device)
         self.leaving: Tensor | None = None
         self.count = 0
         self.back: list[Tensor] = []
 
     def put(self, h: Tensor) -> None:
-        """Start to copy ``h``; the copy of the one before has had a layer's time, and is waited for."""
+        """Start to copy ``h``, and wait for the copy before it, which had the time of a whole layer."""
         if self.leaving is not None:
             self._left()
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):
-            self.rooms[self.count].copy_(h, non_blocking=True)
-        self.leaving = h
+            self.buffers[self.count].copy_(h, non_blocking=True)
+        self.leaving = h  # a reference: its memory must not be used again before the copy ends
         self.count += 1
 
     def _left(self) -> None:
@@ -55,7 +59,7 @@ class OnHost:
         self.leaving = None
 
     def done(self) -> None:
-        """Wait for the last copy, and start to fetch the last two inputs."""
+        """Wait for the last copy, and start to fetch the last input."""
         last = self.leaving
         assert last is not None  # noqa: S101 - a model has layers
         self._left()
@@ -67,10 +71,13 @@ class OnHost:
             return
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):
-            self.back[index % 2].copy_(self.rooms[index], non_blocking=True)
+            self.back[index % 2].copy_(self.buffers[index], non_blocking=True)
 
     def take(self) -> Tensor:
-        """Give back the last input; its memory is used again two layers on."""
+        """Return the last input and start to fetch the one before.
+
+        The result is valid until the next ``take``.
+        """
         self.count -= 1
         torch.cuda.current_stream().wait_stream(self.stream)
         self._fetch(self.count - 1)

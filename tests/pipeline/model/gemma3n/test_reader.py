@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from paperlora.errors import DataError
 from paperlora.pipeline.model import store, tiny
-from paperlora.pipeline.model.gemma3n import load
+from paperlora.pipeline.model.gemma3n import reader
 from paperlora.pipeline.model.gemma3n.embedding import HostEmbedding
 
 CPU = torch.device("cpu")
@@ -30,11 +30,11 @@ def change(folder, edit):
 
 
 def test_every_weight_is_the_checkpoints_up_to_its_four_bits(folder):
-    ours = load.load(folder, device=CPU, dtype=torch.float32)
+    ours = reader.read(folder, device=CPU, dtype=torch.float32)
     whole = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     packed = 0
     for name, expected in whole.named_parameters():
-        if load.WHOLE[0] in name or "embed_tokens_per_layer" in name:
+        if reader.WHOLE[0] in name or "embed_tokens_per_layer" in name:
             continue
         found = ours.get_parameter(name)
         if isinstance(found, bitsandbytes.nn.Params4bit):
@@ -56,7 +56,7 @@ def test_every_weight_is_the_checkpoints_up_to_its_four_bits(folder):
 
 
 def test_the_table_stays_in_its_file(folder):
-    ours = load.load(folder, device=CPU, dtype=torch.float32)
+    ours = reader.read(folder, device=CPU, dtype=torch.float32)
     embedding = ours.model.embed_tokens_per_layer
     assert isinstance(embedding, HostEmbedding)
     assert not list(embedding.parameters())
@@ -73,24 +73,24 @@ def test_the_table_stays_in_its_file(folder):
 def test_a_missing_weight_and_a_wrong_shape_are_named(folder):
     change(folder, lambda tensors: tensors.pop("model.layers.1.mlp.up_proj.weight"))
     with pytest.raises(DataError, match=r"layers\.1\.mlp\.up_proj"):
-        load.load(folder, device=CPU, dtype=torch.float32)
+        reader.read(folder, device=CPU, dtype=torch.float32)
     tiny.save(folder, seed=0)
     change(folder, lambda tensors: tensors.update({"model.norm.weight": torch.ones(3)}))
     with pytest.raises(DataError, match=r"model\.norm\.weight has the shape \[3\]"):
-        load.load(folder, device=CPU, dtype=torch.float32)
+        reader.read(folder, device=CPU, dtype=torch.float32)
 
 
 def test_a_missing_shard_and_a_missing_table_are_named(folder):
     change(folder, lambda tensors: tensors.pop("model.embed_tokens_per_layer.weight"))
     with pytest.raises(DataError, match="embed_tokens_per_layer"):
-        load.load(folder, device=CPU, dtype=torch.float32)
+        reader.read(folder, device=CPU, dtype=torch.float32)
     index = {"weight_map": {"model.norm.weight": "model-00002.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(DataError, match=r"model-00002\.safetensors is missing"):
-        load.load(folder, device=CPU, dtype=torch.float32)
+        reader.read(folder, device=CPU, dtype=torch.float32)
 
 
 def test_only_gemma_3n_goes_this_way(folder):
-    assert load.is_gemma3n(folder)
+    assert reader.is_gemma3n(folder)
     (folder / "config.json").write_text('{"model_type": "llama"}')
-    assert not load.is_gemma3n(folder)
+    assert not reader.is_gemma3n(folder)

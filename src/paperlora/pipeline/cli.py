@@ -1,0 +1,226 @@
+"""The pipeline's part of the command line; each command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paperlora.errors import FindingsError
+from paperlora.pipeline import chain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from paperlora.pipeline.run import Settings
+    from paperlora.pipeline.train.plan import Fit
+
+_TEXTS = {
+    "parse": "read the text of the papers",
+    "dataset": "make examples and splits, split by paper",
+    "train": "train the adapter; parse and make the dataset first where needed",
+    "eval": "score the base and the tuned model, and write the report",
+    "report": "write report.json, the plots and report.html again",
+}
+
+
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands; ``command`` makes one."""
+    run, begin, verified = _run_options(), _chain_options(), _verified_options()
+    for name, text in _TEXTS.items():
+        command(name, _chain, text, run, begin, verified)
+    infer = command("infer", _infer, "ask the tuned model a question", run, verified)
+    infer.add_argument("question", nargs="*", help="the question; without one, read from stdin")
+    infer.add_argument(
+        "--max-new-tokens", type=_at_least_one, default=120, help="longest answer (120)"
+    )
+    infer.add_argument("--no-context", action="store_true", help="give the model no passage")
+    fetch = command("fetch", _fetch, "download a list of papers to a folder", verified)
+    fetch.add_argument(
+        "--list", type=Path, dest="papers_list", required=True, help="JSON list of papers"
+    )
+    fetch.add_argument("--to", type=Path, default=Path("papers"), help="folder (papers)")
+    fetch.add_argument("--record", action="store_true", help="write new hashes into the list")
+    compare = command("compare", _compare, "check whether two runs gave the same results")
+    compare.add_argument("runs", nargs=2, help="names or folders of two runs")
+
+
+def fits() -> Sequence[Fit]:
+    """Return how much GPU memory the models need, for ``doctor``."""
+    from paperlora.pipeline.train import plan  # noqa: PLC0415
+
+    return plan.fits()
+
+
+def _verified_options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "--unverified",
+        action="store_true",
+        help="go on in an environment that differs from its lock; the report says so",
+    )
+    return options
+
+
+def _run_options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "--run", help="name of the run, or its folder (default: the name of the configuration)"
+    )
+    options.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting of the run, e.g. train.max_steps=10; the run keeps it",
+    )
+    options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    return options
+
+
+def _chain_options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "--config",
+        help="what a new run begins with: demo (the default), tiny, paper or a TOML file",
+    )
+    options.add_argument("more", nargs="*", type=_chain_name, help="further commands of these five")
+    options.add_argument("--papers", type=Path, help="folder of PDFs (default: those that ship)")
+    options.add_argument("--force", action="store_true", help="run again although nothing changed")
+    return options
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
+    return int(text)
+
+
+def _chain_name(name: str) -> str:
+    if name not in chain.CHAIN:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(chain.CHAIN)}")
+    return name
+
+
+def _environment(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Verify this environment and return its record.
+
+    Raises ``EnvironmentNotVerifiedError`` when it differs and ``--unverified`` was not given.
+    """
+    from paperlora.environment.core import verify  # noqa: PLC0415
+    from paperlora.environment.host import record  # noqa: PLC0415
+
+    target = verify.own_target()
+    if not arguments.unverified:
+        verify.require(target)
+    return record.make(target)
+
+
+def _chain(arguments: argparse.Namespace) -> None:
+    environment = _environment(arguments)
+    from paperlora.pipeline import run  # noqa: PLC0415
+
+    names = [arguments.command, *arguments.more]
+    name = Path(arguments.config or "demo").stem
+    if arguments.papers:
+        name = f"{name}-{arguments.papers.resolve().name}"
+    folder = run.folder(arguments.run or name)
+    if not {*names} & {*chain.BEGINNERS}:
+        run.require(folder)
+    settings = run.settings(
+        folder, config=arguments.config, papers=arguments.papers, overrides=arguments.set
+    )
+    job = chain.Job(
+        run=folder,
+        settings=settings,
+        environment=environment,
+        device=arguments.device,
+        forced=frozenset(names if arguments.force else ()),
+    )
+    chain.check(job, names)
+    with run.opened(folder, settings):
+        _print_changes(settings)
+        chain.execute(job, names)
+    _print_results(folder, names)
+
+
+def _print_changes(settings: Settings) -> None:
+    """Print which settings changed, and which command runs again because of that."""
+    for change in settings.changes:
+        again = chain.first_again([change])
+        print(f"{change}: `{again}` and what follows it have to run again", file=sys.stderr)
+
+
+def _print_results(run: Path, names: list[str]) -> None:
+    from paperlora.files import read_json  # noqa: PLC0415
+
+    if "eval" in names or "report" in names:
+        scores = read_json(run / "report.json")["eval"]
+        print(f"{'':10} {'perplexity':>21} {'accuracy':>19}")
+        print(f"{'split':10} {'base':>10} {'tuned':>10} {'base':>9} {'tuned':>9}")
+        for split, base in scores["base"].items():
+            tuned = scores["tuned"][split]
+            print(
+                f"{split:10} {_two(base['perplexity'])} {_two(tuned['perplexity'])} "
+                f"{base['accuracy']:9.1%} {tuned['accuracy']:9.1%}"
+            )
+        print(f"report: {_shown(run / 'report.html')}")
+    if "train" in names:
+        print(f"adapter: {_shown(run / 'adapter')}")
+
+
+def _shown(path: Path) -> str:
+    """Return the path as the user would write it: relative where they stand above it."""
+    return os.path.relpath(path) if path.absolute().is_relative_to(Path.cwd()) else str(path)
+
+
+def _two(value: float | None) -> str:
+    return f"{'—':>10}" if value is None else f"{value:10.2f}"
+
+
+def _infer(arguments: argparse.Namespace) -> None:
+    environment = _environment(arguments)
+    from paperlora.pipeline import run  # noqa: PLC0415
+    from paperlora.pipeline.config import InferSections  # noqa: PLC0415
+    from paperlora.pipeline.evaluate import infer  # noqa: PLC0415
+
+    folder = run.folder(arguments.run or "demo")
+    run.require(folder)
+    settings = run.settings(folder, overrides=arguments.set)
+    job = chain.Job(run=folder, settings=settings, environment=environment, device=arguments.device)
+    chain.check(job, ["infer"])
+    if settings.changes:
+        with run.opened(folder, settings):
+            _print_changes(settings)
+    session = infer.start(folder, InferSections(**job.sections("infer")), device=arguments.device)
+    if note := chain.adapter_note(job):
+        print(f"note: {note}", file=sys.stderr)
+    for question in infer.questions(arguments.question):
+        infer.answer(
+            session,
+            question,
+            max_new_tokens=arguments.max_new_tokens,
+            context=not arguments.no_context,
+        )
+
+
+def _fetch(arguments: argparse.Namespace) -> None:
+    _environment(arguments)
+    from paperlora.pipeline.fetch import fetch  # noqa: PLC0415
+
+    fetch.run(arguments.papers_list, arguments.to, record=arguments.record)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from paperlora.pipeline import run  # noqa: PLC0415
+    from paperlora.pipeline.report import compare  # noqa: PLC0415
+
+    left, right = (run.folder(name) for name in arguments.runs)
+    for folder in (left, right):
+        run.require(folder)
+    if lines := compare.differences(left, right):
+        print("\n".join(lines))
+        raise FindingsError(f"{left} and {right} differ in {len(lines)} results")
+    print(f"{left} and {right} agree: the same results, the same adapter")
