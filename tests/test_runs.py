@@ -330,12 +330,13 @@ def test_a_setting_that_goes_back_makes_the_adapter_fit_again(stale):
 
 def test_eval_does_not_build_the_dataset_again(run):
     # R2: `eval` never parses, builds the dataset or trains.
-    before = {**tree(run / "dataset"), **tree(run / "adapter")}
+    card = ("README.md",)  # the model card belongs to the report, and gets a note
+    before = {**tree(run / "dataset"), **tree(run / "adapter", but=card)}
     documents = (run / "documents.jsonl").read_bytes()
     good(
         chain("eval", "--run", "a", "--set", "dataset.seed=7", "--set", "dataset.passage_words=50")
     )
-    assert {**tree(run / "dataset"), **tree(run / "adapter")} == before
+    assert {**tree(run / "dataset"), **tree(run / "adapter", but=card)} == before
     assert (run / "documents.jsonl").read_bytes() == documents
     [line] = good(chain("eval", "--run", "a")).lines_with("dataset.passage_words")
     assert "70 → 50" in line
@@ -419,6 +420,72 @@ def test_an_adapter_that_someone_changed_is_not_lost(run, finished):
     assert not result.nothing_changed("train")
     assert weights(run) == weights(finished)
     assert weights(run, "adapter.1") == changed
+
+
+def test_scores_of_an_adapter_that_someone_changed_are_computed_again(run, finished):
+    # R2: "eval: nothing changed" would show the scores of other weights.
+    from safetensors.torch import load_file, save_file
+
+    file = run / "adapter/adapter_model.safetensors"
+    save_file({name: value + 0.5 for name, value in load_file(file).items()}, file)
+    changed = weights(run)
+    result = chain("eval", "--run", "a")
+    assert weights(run) == changed
+    if result.code:
+        assert result.code in {2, 5}
+        assert "adapter" in result.error
+    else:
+        assert not result.nothing_changed("eval")
+        assert json_of(run / "eval.json")["tuned"] != json_of(finished / "eval.json")["tuned"]
+
+
+def test_an_adapter_without_the_record_of_its_training_is_not_lost(run, finished):
+    # R2: train.json was deleted; nobody can tell what the adapter was made from.
+    (run / "train.json").unlink()
+    for command in (("eval", "--force"), ("report", "--force"), ("infer", "Why?")):
+        result = chain(command[0], "--run", "a", *command[1:])
+        assert result.code in {0, 2, 5}, result.err
+        assert weights(run) == weights(finished)
+    good(chain("train", "--run", "a", "--set", "train.seed=5"))
+    assert weights(run, "adapter.1") == weights(finished)
+    assert json_of(run / "train.json")["train"]["steps"] == 2
+
+
+def test_putting_a_kept_adapter_back_tells_nothing_untrue(runs, retrained, finished):
+    # R2: a user prefers the old adapter and moves it back; train.json is still that of the other.
+    run = Path(shutil.copytree(retrained[0], runs / "a"))
+    (run / "adapter").rename(run / "adapter.new")
+    (run / "adapter.1").rename(run / "adapter")
+    result = chain("eval", "--run", "a")
+    assert weights(run) == weights(finished)
+    if result.code == 0:
+        assert [line for line in result.err.splitlines() if "adapter" in line], result.err
+        report = json_of(run / "report.json")
+        shown = report["train"]["steps"] == 2 or "adapter" in json.dumps(report).lower()
+        assert shown
+    else:
+        assert result.code in {2, 5}
+        assert "adapter" in result.error
+    good(chain("train", "--run", "a"))
+    kept = [weights(run, path.name) for path in run.glob("adapter*") if path.is_dir()]
+    assert weights(finished) in kept
+    assert weights(retrained[0]) in kept
+
+
+def test_an_adapter_from_other_data_is_named_in_one_line(run, papers, tmp_path, finished):
+    # R2: a paper more, read and made into examples, but not trained on.
+    more = tmp_path / "papers"
+    shutil.copytree(papers, more)
+    good(chain("train", "eval", "--run", "a", "--papers", more))
+    assert good(chain("eval", "--run", "a")).nothing_changed("eval")
+    shutil.copy2(SHIPPED / "convolution-arithmetic.pdf", more)
+    assert good(chain("eval", "--run", "a")).nothing_changed("eval")  # it reads no papers
+    good(chain("dataset", "--run", "a"))
+    result = good(chain("eval", "--run", "a"))
+    assert not result.nothing_changed("eval")
+    about = [line for line in result.err.splitlines() if "adapter" in line and "train" in line]
+    assert len(about) == 1, result.err
+    assert weights(run) == weights(finished)
 
 
 def test_a_second_training_keeps_the_first_adapter(retrained, finished):
@@ -1039,6 +1106,16 @@ def test_a_broken_list_in_the_target_folder_is_not_overwritten(lists):
     assert result.code in {2, 5}
     assert "papers.json" in result.error
     assert (lists / "to/papers.json").read_text() == '[{"name": "mine", "title": "My own"'
+
+
+def test_a_paper_that_fails_costs_no_title(lists):
+    # F6: one address is dead; what the folder had stays, and so does what was fetched.
+    good(_fetch(lists, "one"))
+    papers = json_of(lists / "two.json")
+    dead = {**papers[0], "name": "dead", "title": "Dead", "url": papers[0]["url"] + "-gone"}
+    (lists / "two.json").write_text(json.dumps([dead, *papers]))
+    assert _fetch(lists, "two").code in {1, 4, 5}
+    assert {"one", "two"} <= set(_titles(lists))
 
 
 # --- F7: which model it is ------------------------------------------------------------------------
