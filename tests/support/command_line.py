@@ -59,7 +59,10 @@ def paperlora(*arguments: object, interrupt_at: str = "", stdin: str = "") -> Re
     from paperlora.__main__ import main
 
     out, err = _Stream(), _Stream(interrupt_at)
-    before = sys.stdin, signal.getsignal(signal.SIGTERM), Path.cwd()
+    before = sys.stdin, Path.cwd()
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    # A shell starts its background jobs with Ctrl-C ignored; the tests need the usual answer to it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdin = io.StringIO(stdin)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -68,8 +71,9 @@ def paperlora(*arguments: object, interrupt_at: str = "", stdin: str = "") -> Re
         code = leaving.code if isinstance(leaving.code, int) else 2
     finally:
         sys.stdin = before[0]
-        signal.signal(signal.SIGTERM, before[1])
-        os.chdir(before[2])  # PAPERLORA_CWD moves the process
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
+        os.chdir(before[1])  # PAPERLORA_CWD moves the process
     assert not interrupt_at or not err.interrupt_at, (
         f"never seen: {interrupt_at!r}\n{err.getvalue()}"
     )
