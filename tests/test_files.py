@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -11,6 +12,7 @@ from paperlora.files import (
     sha256_json,
     write_json,
     write_jsonl,
+    write_text,
 )
 
 
@@ -24,7 +26,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_a_disk_that_fills_up_is_said_with_the_file(tmp_path):
+def test_the_error_of_a_full_disk_names_the_file(tmp_path):
     with pytest.raises(OSError, match="No space") as caught, atomic(tmp_path / "a.json"):
         raise OSError(28, "No space left on device")
     assert caught.value.filename == str(tmp_path / "a.json")
@@ -57,3 +59,22 @@ def test_digests_follow_content_not_order_of_keys(tmp_path):
     assert sha256_file(tmp_path / "empty").startswith("e3b0c44298fc1c14")
     assert sha256_json({"a": 1, "b": 2}) == sha256_json({"b": 2, "a": 1})
     assert sha256_json({"a": 1}) != sha256_json({"a": 2})
+
+
+NOT_UTF8 = "/papers/b\udcff"  # as os.fsdecode returns the bytes /papers/b\xff
+
+
+def test_a_name_that_is_not_utf_8_comes_back_from_json(tmp_path):
+    write_json(tmp_path / "a.json", {NOT_UTF8: "é"})
+    assert read_json(tmp_path / "a.json") == {NOT_UTF8: "é"}
+    write_jsonl(tmp_path / "a.jsonl", [{"file": NOT_UTF8}])
+    assert read_jsonl(tmp_path / "a.jsonl") == [{"file": NOT_UTF8}]
+    # The control: the file itself is UTF-8, and other text is not escaped.
+    assert "é" in (tmp_path / "a.json").read_text(encoding="utf-8")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(tmp_path / "a.txt", NOT_UTF8)
+
+
+def test_every_name_has_a_digest_of_its_own():
+    assert len({sha256_json(name) for name in (NOT_UTF8, "/papers/b?", "/papers/b\\udcff")}) == 3
+    assert sha256_json("é") == hashlib.sha256('"é"'.encode()).hexdigest()

@@ -1,6 +1,6 @@
-"""The errors that a user can meet, one class per exit code.
+"""Define the errors that a command reports to its user, one class per exit code.
 
-Each message says what is wrong and the value seen; ``remedy`` says what to do about it.
+Each message says what is wrong and which value was seen; ``remedy`` says what to do.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ class PaperloraError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        """One line: what is wrong, then the remedy."""
+        """Return one line: what is wrong, then the remedy."""
         message = super().__str__()
         return f"{message} → {self.remedy}" if self.remedy else message
 
 
 class FindingsError(PaperloraError):
-    """A check said no."""
+    """A check found a problem."""
 
     code = 1
 
 
 class InputError(PaperloraError):
-    """Bad input, usage or configuration."""
+    """The input, the usage or the configuration is wrong."""
 
     code = 2
 
@@ -41,7 +41,7 @@ class EnvironmentNotVerifiedError(PaperloraError):
 
 
 class NetworkError(PaperloraError):
-    """A download failed for a reason that lies in the network or the server."""
+    """A download failed because of the network or the server."""
 
     code = 4
 
@@ -54,10 +54,12 @@ class DataError(PaperloraError):
 
 INTERRUPTED = 130
 
-_DAMAGED = "`nox -s verify -- --files` names what is missing or changed in the environment"
+DAMAGED = "`nox -s verify -- --files` lists what is missing or changed in the environment"
+"""The remedy when a library cannot be imported."""
+
 FOREIGN = {
-    "ImportError": (EnvironmentNotVerifiedError.code, _DAMAGED),
-    "ModuleNotFoundError": (EnvironmentNotVerifiedError.code, _DAMAGED),
+    "ImportError": (EnvironmentNotVerifiedError.code, DAMAGED),
+    "ModuleNotFoundError": (EnvironmentNotVerifiedError.code, DAMAGED),
     "OutOfMemoryError": (
         InputError.code,
         "lower model.max_length or eval.batch, or set train.gradient_checkpointing=true",
@@ -66,6 +68,6 @@ FOREIGN = {
         InputError.code,
         "a path or an option is not valid UTF-8: rename the folder, or correct the option",
     ),
-    "SafetensorError": (DataError.code, "check the disk's free space and the file's rights"),
+    "SafetensorError": (DataError.code, "check the disk's free space and the file's permissions"),
 }
-"""Errors of libraries, by the name of their class, with exit code and remedy."""
+"""Errors of libraries: class name → (exit code, remedy)."""

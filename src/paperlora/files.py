@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, read back as JSON, named by their SHA-256."""
+"""Write files whole or not at all, read JSON back, and compute SHA-256 digests."""
 
 from __future__ import annotations
 
@@ -18,21 +18,26 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout (or, in an image, the folder that holds ``src``, ``env`` and ``lockfiles``)."""
 
+# Python keeps the bytes of a file name that are not UTF-8 as lone surrogates (PEP 383). UTF-8 cannot
+# hold these, but JSON can, as "\udcff": so one such name in a folder stops nothing.
+_SURROGATES = "backslashreplace"
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a binary file that becomes ``path`` when the block ends well, and vanishes otherwise."""
+    """Yield a binary file that replaces ``path`` when the block succeeds; on an error, delete it."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, because a rename is atomic only within one file system.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-        Path(temporary).chmod(0o644)
+        Path(temporary).chmod(0o644)  # mkstemp gives 0600
         Path(temporary).replace(path)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a full disk does not say which file it refused
+            error.filename = str(path)  # the error of a full disk does not name the file
         raise
 
 
@@ -44,37 +49,41 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write ``value`` as indented JSON with sorted keys, atomically."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    with atomic(path) as file:
+        text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        file.write(text.encode(errors=_SURROGATES))
 
 
 def write_jsonl(path: Path, rows: Iterable[object]) -> None:
-    """Write one JSON object a line, atomically."""
+    """Write one JSON object per line, atomically."""
     with atomic(path) as file:
         for row in rows:
-            file.write((json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n").encode())
+            text = json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n"
+            file.write(text.encode(errors=_SURROGATES))
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is whatever its writer says it is
-    """Read a JSON file.
+def read_json(path: Path) -> Any:  # noqa: ANN401 - each caller expects its own shape
+    """Return the value in a JSON file.
 
-    Raises ``DataError`` when it is missing or damaged.
+    Raises ``DataError`` when the file is missing or damaged.
     """
-    try:
+    with _errors_named(path):
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing", remedy="run the command that writes it") from None
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}", remedy="delete it and run again") from None
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Read a file of one JSON object a line.
+    """Return the rows of a file with one JSON object per line.
 
-    Raises ``DataError`` when it is missing or damaged.
+    Raises ``DataError`` when the file is missing or damaged.
     """
+    with _errors_named(path), path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+@contextmanager
+def _errors_named(path: Path) -> Iterator[None]:
     try:
-        with path.open(encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
+        yield
     except FileNotFoundError:
         raise DataError(f"{path} is missing", remedy="run the command that writes it") from None
     except ValueError as error:
@@ -90,4 +99,4 @@ def sha256_file(path: Path) -> str:
 def sha256_json(value: object) -> str:
     """Return the SHA-256 of ``value`` as canonical JSON, in hex."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors=_SURROGATES)).hexdigest()

@@ -1,6 +1,6 @@
-"""A Gemma 3n E4B of random weights and real shapes, written as a checkpoint in the hub's layout.
+"""Writes a Gemma 3n E4B with random weights of the real shapes, as a checkpoint in the hub's layout.
 
-Random, so that nobody's licence is needed to measure; the text half alone, as nothing else is read.
+Random weights need no licence. Only the text half is written, because training reads nothing else.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def write(folder: Path, *, seed: int = 0, device: str = "cuda", **changes: objec
         shape = tuple(parameter.shape)
         value = torch.empty(shape, device=device, dtype=torch.bfloat16)
         if "q_norm" in name or "k_norm" in name:
-            value.fill_(0.3)  # of size 1, scores would reach +-256 and attention be a coin toss
+            value.fill_(0.3)  # with 1, scores reach +-256 and attention picks one token at random
         elif "norm" in name:
             value.fill_(1.0)
         elif "coefs" in name or "correct_output_scale" in name:

@@ -1,10 +1,11 @@
-"""Measures the training step of Gemma 3n E4B on a GPU: random weights, real shapes, nobody's licence.
+"""Measures the training step of Gemma 3n E4B on a GPU, with random weights of the real shapes.
 
     python tests/bench/gemma3n.py --model FOLDER [--out FOLDER]
 
-makes the checkpoint in FOLDER on first use (14 GB), then prints a table: each length, each technique left
-out in turn, transformers and peft alone, how near each comes to float32, and the time of the matrix
-products alone. The same as JSON goes to ``step.json``. GPU memory is that of torch's allocator.
+The first run makes the checkpoint in FOLDER (14 GB). Then it prints a table: the step at each length, the
+step without each of its techniques in turn, transformers and peft alone, the distance of each from
+float32, and the time of the matrix products alone. ``step.json`` has the same figures. GPU memory is what
+torch's allocator counts.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ VARIANTS = {
 
 
 def tune(base: Any) -> Any:
-    """Wrap the model in an adapter that is not at its start, where half of the gradients are nought."""
+    """Wrap the model in an adapter with a random B; with a new one's B of zero, A has no gradient."""
     torch.manual_seed(0)
     names = adapter.targets(base, PROJECTIONS)
     tuned = get_peft_model(
@@ -67,7 +68,7 @@ def tune(base: Any) -> Any:
 
 
 def examples(*sizes: int) -> list[Encoded]:
-    """Return examples of random tokens, half prompt and half answer."""
+    """Return examples of random tokens, half prompt and half answer; ``sizes`` in tokens."""
     rng = random.Random(0)
 
     def tokens(count: int) -> list[int]:
@@ -77,13 +78,14 @@ def examples(*sizes: int) -> list[Encoded]:
 
 
 def clean() -> None:
+    """Free unused memory and start a new peak."""
     gc.collect()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
 
 
 def timed(function: Callable[[], object], times: int) -> float:
-    """Return the median milliseconds of a call, after one to warm up."""
+    """Return the median time of a call in milliseconds, after one call to warm up."""
     function()
     found = []
     for _ in range(times):
@@ -97,6 +99,7 @@ def timed(function: Callable[[], object], times: int) -> float:
 
 
 def memory() -> dict[str, float]:
+    """Return the peak of GPU memory in GiB."""
     return {
         "allocated": torch.cuda.max_memory_allocated() / GIB,
         "reserved": torch.cuda.max_memory_reserved() / GIB,
@@ -124,23 +127,22 @@ def ours(tuned: Any, tokens: int, **changes: Any) -> dict[str, Any]:
         "milliseconds": timed(lambda: run.train(row, 1e-3), 10 if how["capture"] else 5),
         "setup_seconds": first,
         **memory(),
-        "predicted": plan.step_bytes(
-            plan.Shape(), tokens, how["activations"], rank=RANK, chunk=how["chunk"]
-        )
-        if how["ops"] is fused
-        else None,
+        "predicted": None,
     }
-    if result["predicted"]:
-        adapter = plan.trainable(plan.Shape(), RANK) * 10
-        table = plan.table_bytes(plan.Shape()) if how["table"] == "gpu" else 0
-        result["predicted"] += plan.weights_bytes(plan.Shape()) + adapter + table + 96 * 2**20
-        result["predicted"] /= GIB
+    if how["ops"] is fused:  # the plan describes the kernels; autograd in `plain` keeps more
+        shape = plan.Shape()
+        predicted = plan.peak(
+            shape, tokens, how["activations"], rank=RANK, chunk=how["chunk"],
+            table_on_host=how["table"] == "host",
+        )  # fmt: skip
+        moments = 2 * plan.trainable(shape, RANK)  # there is no optimiser here
+        result["predicted"] = (predicted - moments) / GIB
     embedding.table = host
     return result
 
 
 def stock(tuned: Any, tokens: int) -> dict[str, Any]:
-    """Measure transformers and peft alone: checkpointing on, nothing upcast, logits of the whole row."""
+    """Measure transformers and peft alone, with gradient checkpointing and all logits at once."""
     clean()
     (one,) = examples(tokens)
     ids = torch.tensor([one.prompt + one.answer], device=GPU)
@@ -158,7 +160,10 @@ def stock(tuned: Any, tokens: int) -> dict[str, Any]:
 
 
 def products_alone(tuned: Any, tokens: int) -> float:
-    """Return the milliseconds of a step's large products alone, captured: each layer's thrice, the loss's."""
+    """Return the milliseconds of a step's large products alone, as a CUDA graph.
+
+    Each product of a layer counts three times: forward, recomputed, backward.
+    """
     read = step.read(tuned, ops=fused, activations="recompute", chunk=256)
     like = read.head
     pairs = []
@@ -193,7 +198,7 @@ def far(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
 
 
 def agreement(base: Any, tuned: Any, folder: Path) -> dict[str, Any]:
-    """Compare losses and gradients of 500 tokens in three examples, each way against float32."""
+    """Compare losses and gradients of three examples, 500 tokens, between all ways to compute them."""
     found = examples(250, 150, 100)
     tokens = sum(len(one.answer) for one in found)
     trainable = {name: p for name, p in tuned.named_parameters() if p.requires_grad}
@@ -218,7 +223,7 @@ def agreement(base: Any, tuned: Any, folder: Path) -> dict[str, Any]:
         run = runner.Runner(model=read, capture=how["capture"])
         rows = [row for batch in how.get("rows", [found]) for row in packing.pack(batch, 512)]
         total = 0.0
-        for _ in range(3):  # the third time is a replay, where there is one
+        for _ in range(3):  # the third time replays a graph, if there is one
             read.adapters.gradient.zero_()
             total = float(sum(run.train(row, 1 / tokens) for row in rows))
         return total / tokens, {name: p.grad.clone() for name, p in trainable.items()}
@@ -273,9 +278,9 @@ def agreement(base: Any, tuned: Any, folder: Path) -> dict[str, Any]:
 
 
 def measure(folder: Path, lengths: list[int]) -> dict[str, Any]:
-    """Take all measurements, the slowest last."""
+    """Return all measurements; the slowest is last."""
     if not (folder / "config.json").is_file():
-        print(f"making the checkpoint in {folder}: 14 GB", file=sys.stderr)
+        print(f"writing the checkpoint to {folder}: 14 GB", file=sys.stderr)
         e4b.write(folder)
     clean()
     load.prepare(0)
@@ -304,7 +309,7 @@ def measure(folder: Path, lengths: list[int]) -> dict[str, Any]:
 
 
 def peaks(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what was allocated under which settings, for the plan to be held against."""
+    """Return the allocated GiB of each setting, to compare the plan with."""
     usual = {"activations": "recompute", "chunk": 256, "table": "host"}
     rows = [(row, {}) for row in result["lengths"]]
     rows += [(row, {"activations": "offload"}) for row in result["offload"]]
@@ -316,10 +321,11 @@ def peaks(result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def show(result: dict[str, Any]) -> None:
+    """Print the measurements as tables."""
     head = result["load"]
     print(f"{result['gpu']}, torch {result['torch']}")
     print(
-        f"load: {head['seconds']:.1f} s, holds {head['held']:.2f} GiB, peak {head['allocated']:.2f} GiB"
+        f"load: {head['seconds']:.1f} s, {head['held']:.2f} GiB afterwards, peak {head['allocated']:.2f} GiB"
     )
     rows = [(f"ours, {row['tokens']} tokens", row) for row in result["lengths"]]
     rows += [(f"ours, {row['tokens']} tokens, offloaded", row) for row in result["offload"]]
@@ -340,9 +346,9 @@ def show(result: dict[str, Any]) -> None:
     for tokens, took in result["products"].items():
         times = at[tokens] / took
         print(
-            f"matrix products alone, {tokens} tokens: {took:.1f} ms; a step takes {times:.2f} times that"
+            f"matrix products alone, {tokens} tokens: {took:.1f} ms; a step takes {times:.2f} times as long"
         )
-    print(f"{'':30} {'loss':>9} {'gradient apart':>15}  from")
+    print(f"{'':30} {'loss':>9} {'distance':>15}  from")
     print(f"{'float32':30} {result['agreement']['float32 loss']:9.5f}")
     for name, way in result["agreement"]["ways"].items():
         print(f"{name:30} {way['loss']:9.5f} {way['gradient']:15.2e}  {way['against']}")
@@ -357,7 +363,7 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=[512, 1024, 2048, 4096])
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
-        sys.exit("no CUDA device → run this on a machine with an NVIDIA GPU")
+        sys.exit("there is no CUDA device → run this on a machine with an NVIDIA GPU")
     result = measure(arguments.model, arguments.lengths)
     (arguments.out / "step.json").write_text(json.dumps(result, indent=1))
     show(result)

@@ -1,10 +1,10 @@
-"""Trains and evaluates under a hard cap on GPU memory, as a smaller card would have it.
+"""Trains and evaluates with a limit on GPU memory, to imitate a smaller card.
 
-    python tests/bench/whole_run.py --run RUN --gib 7.3 [--model FOLDER] [--set KEY=VALUE …]
+    python tests/bench/whole_run.py --run RUN --gib 7.3 --model FOLDER [--set KEY=VALUE …]
 
-RUN is a run's folder with a dataset (`env/nox -s dataset -- --config paper --run …`). FOLDER holds a
-checkpoint; without one, random weights of the real shapes are made there. 7.3 GiB is what torch can have
-of an 8 GB card: the CUDA context takes the rest.
+RUN is the folder of a run with a dataset (`env/nox -s dataset -- --config paper --run …`). FOLDER holds a
+checkpoint; if it is empty, random weights of the real shapes are written there. Of an 8 GB card, torch
+can use 7.3 GiB: the CUDA context takes the rest.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from paperlora.pipeline.model import tiny
 from paperlora.pipeline.train import memory, train
 
 
-def held() -> str:
+def peak_words() -> str:
     """Return the peak of GPU memory in words."""
     peak = memory.peak()
     allocated, reserved = (peak[f"gpu_{kind}_bytes"] or 0 for kind in ("allocated", "reserved"))
@@ -65,15 +65,15 @@ def main() -> None:
     trained = time.perf_counter() - began
     summary = read_json(arguments.run / "train.json")["train"]
     print(
-        f"train: {trained:.0f} s in all, {summary['steps']} steps in {summary['seconds']:.1f} s, "
-        f"{summary['tokens_per_second']:.0f} tokens/s, {held()}\n{summary['how']}"
+        f"train: {trained:.0f} s in total, {summary['steps']} steps in {summary['seconds']:.1f} s, "
+        f"{summary['tokens_per_second']:.0f} tokens/s, {peak_words()}\n{summary['how']}"
     )
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()
     evaluate.evaluate(arguments.run, settings, environment=environment, device="cuda")
     scores = read_json(arguments.run / "eval.json")
-    print(f"eval: {time.perf_counter() - began:.0f} s, {held()}")
+    print(f"eval: {time.perf_counter() - began:.0f} s, {peak_words()}")
     for split in ("train", "validation", "test"):
         print(
             split,

@@ -1,4 +1,4 @@
-"""The step of Gemma 3n on a real GPU, at tiny shapes: `env/nox -s tests -- -m gpu` where there is one."""
+"""Gemma 3n's step on a real GPU, with the tiny model: `env/nox -s tests -- -m gpu`."""
 
 import os
 import shutil
@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from made_up import ENVIRONMENT, tiny_config
-from tiny_step import examples, furthest
+from tiny_step import adapted, examples, furthest
 
-from paperlora.pipeline.model import adapter, load, store
 from paperlora.pipeline.model.gemma3n import fused, packing, plain, step
 from paperlora.pipeline.model.gemma3n.runner import Runner
 from paperlora.pipeline.train import checkpoint, train
@@ -23,19 +22,7 @@ ADAPTER = "adapter/adapter_model.safetensors"
 
 @pytest.fixture(scope="module", autouse=True)
 def _a_gpu():
-    assert torch.cuda.is_available(), "these tests were asked for, and there is no CUDA device"
-
-
-def tuned(dtype):
-    config = tiny_config(f"model.compute_dtype={dtype}")
-    load.prepare(0)
-    base = load.load(store.obtain("tiny-gemma-3n"), config.model, GPU)
-    torch.manual_seed(0)
-    wrapped = adapter.add_adapter(base, config.adapter, config.train)
-    for name, parameter in checkpoint.trainable(wrapped).items():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.02)
-    return wrapped
+    assert torch.cuda.is_available(), "these tests need a CUDA device, and there is none"
 
 
 def gradients(wrapped, *, ops=fused, activations="recompute", capture=False, times=1):
@@ -50,7 +37,7 @@ def gradients(wrapped, *, ops=fused, activations="recompute", capture=False, tim
 
 
 def test_compiled_kernels_give_the_gradients_of_plain_torch():
-    wrapped = tuned("float32")
+    wrapped = adapted("model.compute_dtype=float32", device=GPU)[1]
     loss, found = gradients(wrapped)
     expected_loss, expected = gradients(wrapped, ops=plain)
     assert loss == pytest.approx(expected_loss, rel=1e-5)
@@ -62,8 +49,8 @@ def test_compiled_kernels_give_the_gradients_of_plain_torch():
     [{"activations": "keep"}, {"activations": "offload"}, {"capture": True, "times": 3},
      {"activations": "offload", "capture": True, "times": 3}],
 )  # fmt: skip
-def test_where_activations_are_and_whether_a_graph_replays_changes_no_bit(how):
-    wrapped = tuned("bfloat16")
+def test_neither_activations_nor_a_graph_change_a_bit(how):
+    wrapped = adapted("model.compute_dtype=bfloat16", device=GPU)[1]
     one, other = gradients(wrapped), gradients(wrapped, **how)
     assert one[0] == other[0]
     assert all(torch.equal(one[1][name], other[1][name]) for name in one[1])
@@ -81,7 +68,7 @@ def test_the_same_training_gives_the_same_bytes(first, fresh_run):
     assert (fresh_run / ADAPTER).read_bytes() == (first / ADAPTER).read_bytes()
 
 
-def test_moments_of_eight_bits_survive_an_interruption(first, fresh_run, monkeypatch):
+def test_moments_in_eight_bits_survive_an_interruption(first, fresh_run, monkeypatch):
     real, calls = Runner.train, []
 
     def watched(*arguments):

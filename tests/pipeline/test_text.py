@@ -20,7 +20,7 @@ def test_words_keep_inner_hyphens_and_drop_marks():
         ("As Hu et al. 2021 show, it works. It does.", 2),
         ("See Fig. 3 and Eq. 4 there. Then go.", 2),
         ("J. Smith wrote it. We read it.", 2),
-        ("A value of 3.14 is no end.", 1),
+        ("A value of 3.14 is not an end.", 1),
         ("Is it? Yes! “Quoted.” (In brackets.)", 4),
         ("", 0),
     ],

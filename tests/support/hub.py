@@ -1,4 +1,4 @@
-"""A model hub of one repository, on this machine: the requests that `snapshot_download` makes."""
+"""A model hub with one repository, on this machine; it answers the requests of `snapshot_download`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @contextmanager
 def serve(repository: str, folder: Path | None, commit: str = COMMIT) -> Iterator[str]:
-    """Yield the address of a hub that has `folder` as `repository`, or gates it when None.
+    """Yield the address of a hub that has `folder` as `repository`; with None, the repository is gated.
 
-    Its branch is at `commit`; any other commit that is asked for by its digits is there too.
+    Its branch is at `commit`; a request for another commit by its digits gets the same files.
     """
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,10 +1,8 @@
-"""Machines as they say of themselves: one that is sound, its GPU, and a small old GPU."""
+"""The facts of a machine without faults, its GPU, and a small old GPU."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from paperlora.environment.host.accelerator import Answer, Device
+from paperlora.environment.host.accelerator import Device, Facts
 
 H100 = Device(
     name="NVIDIA H100", capability=(9, 0), bf16=True, free_bytes=80 * 10**9, total_bytes=85 * 10**9
@@ -12,7 +10,7 @@ H100 = Device(
 T4 = Device(
     name="Tesla T4", capability=(7, 5), bf16=False, free_bytes=15 * 10**9, total_bytes=16 * 10**9
 )
-SOUND = Answer(
+SOUND = Facts(
     driver_cuda=(12, 8),
     torch="2.10.0",
     torch_cuda=(12, 8),
@@ -21,11 +19,3 @@ SOUND = Answer(
     bitsandbytes="0.50.2",
     bitsandbytes_library="libbitsandbytes_cuda128.so",
 )
-
-
-@dataclass(frozen=True)
-class Fit:
-    model: str
-    max_length: int
-    gpu_bytes: int
-    note: str = ""

@@ -1,4 +1,4 @@
-"""Papers made of words, and a configuration that trains on them in seconds."""
+"""Random papers, and a configuration that trains on them in seconds."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ ENVIRONMENT = {
 
 
 def sentence(rng: random.Random) -> str:
-    """A sentence of its own: the made-up names are unique with near certainty."""
+    """A sentence that is almost certainly unique, because of its made-up name."""
     name = "".join(rng.choice("bdfgklmnprst") + rng.choice("aeiou") for _ in range(4))
     words = f"the {rng.choice(ADJECTIVES)} {name} {rng.choice(NOUNS)} {rng.choice(VERBS)} "
     words += f"a {rng.choice(ADJECTIVES)} {rng.choice(NOUNS)} of the {rng.choice(NOUNS)}"
@@ -71,6 +71,7 @@ def sentence(rng: random.Random) -> str:
 
 
 def document(name: str, field: str = "", paragraphs: int = 8) -> dict[str, object]:
+    """A row of ``documents.jsonl``; the same name always gives the same document."""
     rng = random.Random(name)
     return {
         "paper": name,

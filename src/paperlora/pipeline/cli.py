@@ -14,8 +14,8 @@ from paperlora.pipeline import chain
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from paperlora.environment.host.diagnosis import Fit
     from paperlora.pipeline.run import Settings
-    from paperlora.pipeline.train.plan import Fit
 
 _TEXTS = {
     "parse": "read the text of the papers",

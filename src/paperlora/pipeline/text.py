@@ -1,4 +1,7 @@
-"""Words, sentences and TF-IDF: the text tools that examples, scores and retrieval share."""
+"""Split text into words and sentences, and compare texts by TF-IDF.
+
+Examples, scores and retrieval all use the same functions, so that they agree on what a word is.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ when where whereas which while who whose why will with within without would yet 
 """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 
-# A full stop after one of these ends no sentence.
+# A full stop after one of these does not end a sentence.
 _ABBREVIATIONS = (
     r"(?<!\bet al\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bcf\.)(?<!\bvs\.)(?<!\bFig\.)(?<!\bFigs\.)(?<!\bEq\.)"
     r"(?<!\bEqs\.)(?<!\bSec\.)(?<!\bRef\.)(?<!\bTab\.)(?<!\bapprox\.)(?<!\bresp\.)(?<!\bDr\.)(?<!\bNo\.)"
@@ -35,26 +38,26 @@ _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 
 def words(text: str) -> list[str]:
-    """Return the lower-case words of ``text``; hyphens and apostrophes inside a word belong to it."""
+    """Return the lower-case words of ``text``; a hyphen or apostrophe inside a word is part of it."""
     return [match.group().lower() for match in _WORD.finditer(text)]
 
 
 def sentences(text: str) -> list[str]:
-    """Split ``text`` at sentence ends, common abbreviations and initials aside."""
+    """Return the sentences of ``text``; common abbreviations and initials do not end one."""
     return [part for part in _BOUNDARY.split(text.strip()) if part]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TfIdf:
-    """Inverse document frequencies over a collection (Spärck Jones 1972), and cosine similarity."""
+    """Inverse document frequencies of a collection (Spärck Jones 1972), and cosine similarity."""
 
     documents: int
     frequencies: Counter[str]
-    """Number of documents that hold each word."""
+    """Word → the number of documents that have it."""
 
     @classmethod
     def over(cls, texts: Iterable[str]) -> TfIdf:
-        """Count the words of a collection of texts."""
+        """Return the frequencies of a collection of texts."""
         frequencies: Counter[str] = Counter()
         documents = 0
         for text in texts:
@@ -63,17 +66,18 @@ class TfIdf:
         return cls(documents=documents, frequencies=frequencies)
 
     def idf(self, word: str) -> float:
-        """Return ln((1 + N) / (1 + n)) + 1, so that an unseen word weighs most and none weighs nothing."""
+        """Return ln((1 + N) / (1 + n)) + 1: highest for a new word, 1 for a word in all documents."""
         return math.log((1 + self.documents) / (1 + self.frequencies[word])) + 1
 
     def vector(self, text: str) -> dict[str, float]:
         """Return the unit vector of ``text`` over its content words (empty when it has none)."""
+        # Sorted, so that floating-point sums do not depend on the order of the words.
         counts = Counter(word for word in words(text) if word not in STOP_WORDS)
         weights = {word: count * self.idf(word) for word, count in sorted(counts.items())}
         norm = math.sqrt(sum(weight * weight for weight in weights.values()))
         return {word: weight / norm for word, weight in weights.items()} if norm else {}
 
     def similarity(self, left: str, right: str) -> float:
-        """Return the cosine of two texts' vectors, 0 to 1."""
+        """Return the cosine similarity of two texts, 0 to 1."""
         one, other = self.vector(left), self.vector(right)
         return sum(weight * other[word] for word, weight in one.items() if word in other)

@@ -64,7 +64,7 @@ def test_what_is_fetched_is_cached_and_can_be_kept(
     found = catalogue.learn(pins, "3.12")
     assert set(found) == {("one", "1"), ("two", "2"), ("three", "3")}
     err = capsys.readouterr().err
-    assert "what 4 packages require" in err
+    assert "what 4 packages require: " in err
     assert "absent: the index has no wheel of that version" in err
     assert set(found) <= set(catalogue.known(root=checkout))
     assert ("one", "1") not in catalogue.read(checkout / catalogue.KEPT)
@@ -75,12 +75,12 @@ def test_what_is_fetched_is_cached_and_can_be_kept(
     assert ("legacy", "0.1") in kept
 
 
-def test_nothing_to_learn_asks_nobody(index: list[list[str]]) -> None:
+def test_nothing_to_learn_needs_no_network(index: list[list[str]]) -> None:
     assert catalogue.learn([], "3.12") == {}
     assert index == []
 
 
-def test_no_network_is_no_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_network_is_not_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     def compiled(*_: object) -> str:
         raise NetworkError("unreachable")
 
@@ -89,7 +89,7 @@ def test_no_network_is_no_missing_package(monkeypatch: pytest.MonkeyPatch) -> No
         catalogue.fetch([("one", "1")], "3.12")
 
 
-def test_one_wheel_that_cannot_be_read_loses_no_other(index: list[list[str]]) -> None:
+def test_one_unreadable_wheel_does_not_lose_the_others(index: list[list[str]]) -> None:
     found, missing = catalogue.fetch([("one", "1"), ("unreadable", "1")], "3.12")
     assert list(found) == [("one", "1")]
     assert missing == {"unreadable": "the server sends whole files only"}
@@ -97,7 +97,7 @@ def test_one_wheel_that_cannot_be_read_loses_no_other(index: list[list[str]]) ->
         catalogue.fetch([("unreadable", "1")], "3.12")
 
 
-def test_extras_that_nobody_asks_for_are_not_kept(tmp_path: Path) -> None:
+def test_extras_that_no_package_asks_for_are_not_kept(tmp_path: Path) -> None:
     requires = ("a", "b; extra == 'x'", "c; extra == 'y'", "d; python_version < '3'")
     entries = {
         ("lib", "1"): Metadata(name="lib", version="1", requires=requires),
@@ -117,12 +117,13 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         catalogue.read(path)
 
 
-def test_newest_versions_come_first() -> None:
+def test_the_tested_version_comes_first_and_then_the_newest() -> None:
     known = {("a", v): Metadata(name="a", version=v) for v in ("1.9", "1.10", "1.2")}
-    assert [one.version for one in catalogue.versions_of(known)["a"]] == ["1.10", "1.9", "1.2"]
+    for tested, order in ({}, ["1.10", "1.9", "1.2"]), ({"a": "1.2"}, ["1.2", "1.10", "1.9"]):
+        assert [one.version for one in catalogue.pool(known, tested)["a"]] == order
 
 
-def test_this_interpreter_says_what_it_requires(
+def test_the_requirements_of_this_interpreter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = tmp_path / "site-packages"

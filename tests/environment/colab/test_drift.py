@@ -25,48 +25,48 @@ def freeze(folder: Path, **versions: str) -> str:
     return str(path)
 
 
-def test_the_same_runtime_has_not_moved(
+def test_the_same_runtime_has_no_changes(
     checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     drift.run("colab-r1", freeze(tmp_path), root=checkout)
-    assert capsys.readouterr().out == "0 other packages moved, came or went (--json lists them)\n"
+    assert capsys.readouterr().out == "0 other packages changed (see --json)\n"
 
 
-def test_what_is_not_ours_may_move(checkout: Path, tmp_path: Path) -> None:
+def test_packages_that_are_not_ours_may_change(checkout: Path, tmp_path: Path) -> None:
     drift.run("colab-r1", freeze(tmp_path, delta="2.0", fresh="1", legacy="gone"), root=checkout)
 
 
 @pytest.mark.parametrize(
-    ("moved", "why"),
+    ("changed", "why"),
     [
-        ({"alpha": "1.1"}, "alpha  1.0  1.1  the lock relies on it"),
-        ({"alpha": "gone"}, "alpha  1.0  —  the lock relies on it, and it is gone"),
+        ({"alpha": "1.1"}, "alpha  1.0  1.1  the lock uses it"),
+        ({"alpha": "gone"}, "alpha  1.0  —  the lock needs it, and it is gone"),
         ({"beta": "1.6"}, "beta  1.5  1.6  our 2.0 replaces it"),
         ({"beta": "2.5"}, "beta  1.5  2.5  our 2.0 replaces it, which is no longer needed"),
         ({"torch": "2.1"}, "torch  2.0+cu1  2.1  protected"),
     ],
 )
-def test_what_the_lock_is_about_is_a_finding(
+def test_a_change_that_matters_to_the_lock_is_a_finding(
     checkout: Path,
     tmp_path: Path,
-    moved: dict[str, str],
+    changed: dict[str, str],
     why: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(FindingsError, match="1 packages moved"):
-        drift.run("colab-r1", freeze(tmp_path, **moved), root=checkout)
+    with pytest.raises(FindingsError, match="1 packages changed"):
+        drift.run("colab-r1", freeze(tmp_path, **changed), root=checkout)
     assert capsys.readouterr().out.splitlines()[0] == why
 
 
-def test_everything_that_moved_is_told_to_a_program(
+def test_json_lists_every_change(
     checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(FindingsError):
         drift.run("colab-r1", freeze(tmp_path, torch="3", delta="2"), as_json=True, root=checkout)
-    told = json.loads(capsys.readouterr().out)["moves"]
-    assert [(one["package"], one["now"]) for one in told] == [("torch", "3"), ("delta", "2")]
+    moves = json.loads(capsys.readouterr().out)["moves"]
+    assert [(one["package"], one["now"]) for one in moves] == [("torch", "3"), ("delta", "2")]
 
 
-def test_only_colab_targets_drift(checkout: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cuda is no Colab target"):
+def test_only_colab_targets_can_be_compared(checkout: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cuda is not a Colab target"):
         drift.run("cuda", freeze(tmp_path), root=checkout)

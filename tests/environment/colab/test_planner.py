@@ -32,7 +32,7 @@ def plan(
     )
 
 
-def test_nothing_changes_where_the_runtime_serves() -> None:
+def test_nothing_changes_where_the_runtime_is_enough() -> None:
     assert plan([package("a", "2")], [package("a", "3")], a=">=2") == {}
 
 
@@ -42,7 +42,7 @@ def test_what_is_missing_is_added_and_counts_as_no_change() -> None:
     assert planner.changed(chosen, {"a": "1"}) == {}
 
 
-def test_the_version_that_drags_the_least_along_wins() -> None:
+def test_the_version_that_changes_the_fewest_others_wins() -> None:
     runtime = [package("a", "1"), package("hub", "1")]
     pool = [package("a", "3", "hub>=2"), package("hub", "2"), package("a", "2", "hub>=1")]
     assert plan(runtime, pool, a=">=2") == {"a": "2"}
@@ -57,7 +57,7 @@ def test_no_requirement_that_was_met_may_break() -> None:
     assert plan(runtime, pool, a=">=2") == {"a": "2", "friend": "2"}
 
 
-def test_what_was_broken_before_need_not_be_mended() -> None:
+def test_what_was_broken_before_may_stay_broken() -> None:
     runtime = [package("a", "1"), package("old", "1", "absent", "a>5")]
     assert plan(runtime, [package("a", "2")], a=">=2") == {"a": "2"}
 

@@ -23,7 +23,7 @@ def interpreter(path: Path, script: str) -> str:
     return str(path)
 
 
-def test_what_is_said_before_a_crash_is_kept(tmp_path: Path) -> None:
+def test_facts_from_before_a_crash_are_kept(tmp_path: Path) -> None:
     script = f"""echo '{{"driver_cuda": [12, 8]}}'
 echo 'a warning on stdout'
 echo '{{"torch": "2.10.0", "torch_cuda": [12, 8], "architectures": ["sm_90"]}}'
@@ -31,39 +31,39 @@ echo '{DEVICE}'
 echo 'Traceback' >&2
 echo 'OSError: libnccl.so.2' >&2
 exit 1"""
-    said = accelerator.ask(interpreter(tmp_path / "python", script))
-    assert (said.driver_cuda, said.torch, said.torch_cuda) == ((12, 8), "2.10.0", (12, 8))
-    assert said.devices[0].capability == (9, 0)
-    assert said.error == "OSError: libnccl.so.2"
-    assert said.bitsandbytes is None
+    facts = accelerator.collect(interpreter(tmp_path / "python", script))
+    assert (facts.driver_cuda, facts.torch, facts.torch_cuda) == ((12, 8), "2.10.0", (12, 8))
+    assert facts.devices[0].capability == (9, 0)
+    assert facts.error == "OSError: libnccl.so.2"
+    assert facts.bitsandbytes is None
 
 
-def test_a_crash_without_a_word_is_told(tmp_path: Path) -> None:
-    assert accelerator.ask(interpreter(tmp_path / "python", "exit 7")).error == "exit code 7"
+def test_a_crash_without_a_message_is_reported(tmp_path: Path) -> None:
+    assert accelerator.collect(interpreter(tmp_path / "python", "exit 7")).error == "exit code 7"
 
 
-def test_a_child_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accelerator, "_SECONDS", 0.2)
-    said = accelerator.ask(interpreter(tmp_path / "python", "exec sleep 20"))
-    assert said.error == "no answer within 0.2 s"
+    facts = accelerator.collect(interpreter(tmp_path / "python", "exec sleep 20"))
+    assert facts.error == "no answer within 0.2 s"
 
 
-def test_an_interpreter_without_torch_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interpreter_without_torch_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     run = process.run
 
     def bare(command: list[str], **options: object) -> process.Finished:
         return run([command[0], "-S", *command[1:]], **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(process, "run", bare)
-    said = accelerator.ask(sys.executable)
-    assert said.error == "ModuleNotFoundError: No module named 'torch'"
+    facts = accelerator.collect(sys.executable)
+    assert facts.error == "ModuleNotFoundError: No module named 'torch'"
 
 
-def test_this_interpreter_knows_torch_and_bitsandbytes() -> None:
-    said = accelerator.ask()
+def test_this_interpreter_has_torch_and_bitsandbytes() -> None:
+    facts = accelerator.collect()
     import torch
 
-    assert said.torch == torch.__version__
-    assert said.error == ""
-    assert said.bitsandbytes_library is not None
-    assert said.bitsandbytes_library.startswith("libbitsandbytes_")
+    assert facts.torch == torch.__version__
+    assert facts.error == ""
+    assert facts.bitsandbytes_library is not None
+    assert facts.bitsandbytes_library.startswith("libbitsandbytes_")

@@ -3,20 +3,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from machines import H100, SOUND, T4, Fit
+from machines import H100, SOUND, T4
 
 from paperlora.environment.host import diagnosis
-from paperlora.environment.host.accelerator import Answer
-from paperlora.environment.host.diagnosis import FINDING, GOOD, NOTE
+from paperlora.environment.host.accelerator import Facts
+from paperlora.environment.host.diagnosis import FINDING, GOOD, NOTE, Fit
 
 
-def states(said: Answer) -> list[str]:
-    lines = [*diagnosis.driver(said, True), *diagnosis.libraries(said), *diagnosis.gpus(said)]
+def states(facts: Facts) -> list[str]:
+    lines = [
+        *diagnosis.driver(facts, present=True),
+        *diagnosis.libraries(facts),
+        *diagnosis.gpus(facts),
+    ]
     assert all(line.remedy for line in lines if line.state != GOOD)
     return [line.state for line in lines]
 
 
-def test_a_sound_machine_has_no_findings() -> None:
+def test_a_machine_without_faults_has_no_findings() -> None:
     assert set(states(SOUND)) == {GOOD}
 
 
@@ -30,17 +34,17 @@ def test_a_sound_machine_has_no_findings() -> None:
     ],
 )
 def test_driver_against_cuda(has: tuple[int, int], state: str, remedy: str) -> None:
-    (line,) = diagnosis.driver(replace(SOUND, driver_cuda=has), True)
+    (line,) = diagnosis.driver(replace(SOUND, driver_cuda=has), present=True)
     assert line.state == state
     assert remedy in line.remedy
     assert f"up to {has[0]}.{has[1]}, torch is built for 12.8" in line.seen
 
 
-def test_no_driver_is_a_fault_only_where_there_is_a_gpu() -> None:
-    none = Answer()
-    (line,) = diagnosis.driver(none, False)
+def test_a_missing_driver_is_a_finding_only_where_there_is_a_gpu() -> None:
+    none = Facts()
+    (line,) = diagnosis.driver(none, present=False)
     assert (line.state, line.seen) == (NOTE, "none")
-    (line,) = diagnosis.driver(none, True)
+    (line,) = diagnosis.driver(none, present=True)
     assert line.state == FINDING
     assert "--gpus all" in line.remedy
 
@@ -61,15 +65,15 @@ def test_bitsandbytes_library_against_torch(library: str | None, state: str) -> 
 
 
 def test_the_cpu_library_is_right_without_a_gpu() -> None:
-    said = replace(SOUND, devices=(), bitsandbytes_library="libbitsandbytes_cpu.so")
-    assert [line.state for line in diagnosis.libraries(said)] == [GOOD, GOOD]
+    facts = replace(SOUND, devices=(), bitsandbytes_library="libbitsandbytes_cpu.so")
+    assert [line.state for line in diagnosis.libraries(facts)] == [GOOD, GOOD]
 
 
 def test_a_library_that_fails_is_named() -> None:
-    (line,) = diagnosis.libraries(Answer(error="ModuleNotFoundError: No module named 'torch'"))
+    (line,) = diagnosis.libraries(Facts(error="ModuleNotFoundError: No module named 'torch'"))
     assert (line.subject, line.state) == ("torch", FINDING)
-    said = Answer(torch="2", error="OSError: libnvJitLink.so.12")
-    assert next(diagnosis.libraries(said)).subject == "bitsandbytes"
+    facts = Facts(torch="2", error="OSError: libnvJitLink.so.12")
+    assert next(diagnosis.libraries(facts)).subject == "bitsandbytes"
 
 
 def test_a_t4_has_no_native_bf16() -> None:
@@ -78,7 +82,7 @@ def test_a_t4_has_no_native_bf16() -> None:
     assert "not native" in lines[1].seen
 
 
-def test_a_gpu_that_torch_has_no_kernels_for_is_a_finding() -> None:
+def test_a_gpu_without_kernels_in_torch_is_a_finding() -> None:
     old = replace(T4, name="Tesla P100", capability=(6, 0))
     assert next(diagnosis.gpus(replace(SOUND, devices=(old,)))).state == FINDING
 
@@ -86,7 +90,7 @@ def test_a_gpu_that_torch_has_no_kernels_for_is_a_finding() -> None:
 def test_a_gpu_that_torch_does_not_see_is_a_finding() -> None:
     (line,) = diagnosis.gpus(replace(SOUND, devices=()))
     assert line.state == FINDING
-    assert list(diagnosis.gpus(Answer(torch="2.10.0"))) == []
+    assert list(diagnosis.gpus(Facts(torch="2.10.0"))) == []
 
 
 def test_memory_that_others_hold_is_noted() -> None:
@@ -117,7 +121,11 @@ def test_which_kernels_run_where(
 
 
 def test_what_fits() -> None:
-    fits = [Fit("small", 512, 10**9), Fit("large", 1024, 83 * 10**9), Fit("huge", 1024, 10**12)]
+    fits = [
+        Fit(model="small", max_length=512, gpu_bytes=10**9),
+        Fit(model="large", max_length=1024, gpu_bytes=83 * 10**9),
+        Fit(model="huge", max_length=1024, gpu_bytes=10**12),
+    ]
     verdicts = [verdict for _, verdict in diagnosis.fitting(fits, [T4, H100])]
     assert verdicts == ["fits", "fits once the GPU is free", "does not fit"]
     assert diagnosis.fitting(fits[:1], [])[0][1] == "no GPU"

@@ -8,10 +8,11 @@ from collections import namedtuple
 from typing import TYPE_CHECKING
 
 import pytest
-from machines import SOUND, Fit
+from machines import SOUND
 
 from paperlora.environment.host import doctor
-from paperlora.environment.host.accelerator import Answer
+from paperlora.environment.host.accelerator import Facts
+from paperlora.environment.host.diagnosis import Fit
 from paperlora.errors import EnvironmentNotVerifiedError, FindingsError
 
 if TYPE_CHECKING:
@@ -28,12 +29,14 @@ def _only_the_site(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
 
 
-def examine(root: Path, said: Answer = SOUND, **options: object) -> None:
-    doctor.run("cuda", root=root, ask=lambda: said, **options)  # type: ignore[arg-type]
+def examine(root: Path, facts: Facts = SOUND, **options: object) -> None:
+    doctor.run("cuda", root=root, collect=lambda: facts, **options)  # type: ignore[arg-type]
 
 
-def test_a_sound_machine(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    examine(locked, fits=[Fit("gemma", 1024, 5 * 10**9, "in 4 bits")])
+def test_a_machine_without_faults(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    examine(
+        locked, fits=[Fit(model="gemma", max_length=1024, gpu_bytes=5 * 10**9, note="in 4 bits")]
+    )
     out = capsys.readouterr().out
     assert "as locked for cuda" in out
     assert "gemma  1024 tokens  5.0 GB  fits  in 4 bits" in out
@@ -41,8 +44,8 @@ def test_a_sound_machine(locked: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "\x1b" not in out
 
 
-def test_no_gpu_and_no_driver_is_no_fault(locked: Path) -> None:
-    examine(locked, Answer(torch="2.10.0", torch_cuda=(12, 8)))
+def test_a_missing_gpu_and_driver_are_not_an_error(locked: Path) -> None:
+    examine(locked, Facts(torch="2.10.0", torch_cuda=(12, 8)))
 
 
 def test_an_environment_that_differs_is_code_3(locked: Path, site: Path) -> None:
@@ -57,14 +60,16 @@ def test_a_lock_that_cannot_be_read_is_code_3(locked: Path) -> None:
         examine(locked)
 
 
-def test_findings_are_told_to_a_program(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fits = [Fit("gemma", 1024, 5 * 10**9)]
+def test_json_has_the_findings_and_what_fits(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fits = [Fit(model="gemma", max_length=1024, gpu_bytes=5 * 10**9)]
     with pytest.raises(FindingsError, match="2 findings: bitsandbytes, GPU") as caught:
-        examine(locked, Answer(driver_cuda=(12, 8), torch="2", error="x"), fits=fits, as_json=True)
+        examine(locked, Facts(driver_cuda=(12, 8), torch="2", error="x"), fits=fits, as_json=True)
     assert caught.value.code == 1
-    told = json.loads(capsys.readouterr().out)
-    assert [line["state"] for line in told["lines"] if line["subject"] == "GPU"] == ["FINDING"]
-    assert told["fits"][0]["verdict"] == "no GPU"
+    printed = json.loads(capsys.readouterr().out)
+    assert [line["state"] for line in printed["lines"] if line["subject"] == "GPU"] == ["FINDING"]
+    assert printed["fits"][0]["verdict"] == "no GPU"
 
 
 def test_a_full_disk_is_a_finding(locked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +78,7 @@ def test_a_full_disk_is_a_finding(locked: Path, monkeypatch: pytest.MonkeyPatch)
         examine(locked)
 
 
-def test_a_program_s_output_has_no_path_of_a_home(
+def test_json_has_no_path_of_a_home(
     locked: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -86,9 +91,11 @@ def test_a_program_s_output_has_no_path_of_a_home(
     for name in ("HF_TOKEN", "HF_HOME", "HF_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     examine(locked)
-    assert f"in {home}/.cache/huggingface/token" in capsys.readouterr().out  # a person may know
+    assert (
+        f"in {home}/.cache/huggingface/token" in capsys.readouterr().out
+    )  # only JSON is made to be published
     examine(locked, as_json=True)
-    told = capsys.readouterr().out
-    assert "in ~/.cache/huggingface/token" in told
-    assert "ada" not in told
-    assert "hf_secret" not in told
+    printed = capsys.readouterr().out
+    assert "in ~/.cache/huggingface/token" in printed
+    assert "ada" not in printed
+    assert "hf_secret" not in printed

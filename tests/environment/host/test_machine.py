@@ -42,20 +42,22 @@ def test_where_a_token_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("seen", "state"),
     [
-        ("glibc 2.28", GOOD),
-        ("glibc 2.36", GOOD),
-        ("glibc 3.0", GOOD),
-        ("glibc 2.17", FINDING),
-        ("", FINDING),
+        (("glibc", "2.28"), GOOD),
+        (("glibc", "2.36"), GOOD),
+        (("glibc", "3.0"), GOOD),
+        (("glibc", "2.100"), GOOD),
+        (("glibc", "2.17"), FINDING),
+        (("musl", "9.9"), FINDING),
+        (("", ""), FINDING),
     ],
 )
-def test_the_c_library_against_the_wheels(seen: str, state: str) -> None:
+def test_the_c_library_against_the_wheels(seen: tuple[str, str], state: str) -> None:
     line = machine.c_library("x86_64-manylinux_2_28", seen)
     assert line.state == state
     assert ("glibc 2.28 or later" in line.remedy) == (state == FINDING)
 
 
-def test_this_machine_s_c_library_suits() -> None:
+def test_the_c_library_of_this_machine_is_new_enough() -> None:
     assert machine.c_library("x86_64-manylinux_2_28").state == GOOD
 
 

@@ -47,7 +47,7 @@ def test_no_host_name_is_kept(locked: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "babbage" not in json.dumps(record.make("cuda", root=locked))
 
 
-def test_an_unverified_environment_says_so(locked: Path, site: Path) -> None:
+def test_the_record_of_an_unverified_environment_has_its_findings(locked: Path, site: Path) -> None:
     (site / "omega-9.dist-info").mkdir()
     made = record.make("cuda", root=locked)
     assert made["verified"] is False
@@ -55,15 +55,15 @@ def test_an_unverified_environment_says_so(locked: Path, site: Path) -> None:
     assert "omega" in made["findings"][0]
 
 
-def test_the_gpu_is_what_the_driver_s_tool_says(
+def test_the_gpu_comes_from_the_driver_s_tool(
     locked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = record.make("cuda", root=locked)["fingerprint"]
-    said = b"NVIDIA A, 570.1\nNVIDIA B, 570.1\n"
+    output = b"NVIDIA A, 570.1\nNVIDIA B, 570.1\n"
 
     def run(command: Sequence[str], **_: object) -> process.Finished:
         assert command[0] == "/x/nvidia-smi"
-        return process.Finished(code=0, stdout=said, stderr="", timed_out=False)
+        return process.Finished(code=0, stdout=output, stderr="", timed_out=False)
 
     monkeypatch.setattr(shutil, "which", lambda name: f"/x/{name}")
     monkeypatch.setattr(process, "run", run)

@@ -55,7 +55,7 @@ def test_each_example_can_be_traced_to_its_place(parsed_run, documents):
             assert f"On {row['paper']}" in row["prompt"]
 
 
-def test_a_question_names_what_only_its_answer_holds(parsed_run):
+def test_a_question_names_terms_that_only_its_answer_has(parsed_run):
     dataset.build(parsed_run, CONFIG)
     questions = [r for r in rows(parsed_run)["train"] if r["kind"] == "question"]
     assert questions
@@ -109,7 +109,7 @@ def test_passages_stay_within_a_section_and_their_limit(documents):
     assert {"Abstract", "Introduction", "Method"} == set(sections)
 
 
-def test_terms_are_telling_and_are_not_said_elsewhere():
+def test_terms_are_rare_and_are_not_in_other_sentences():
     tfidf = TfIdf.over(["ice sheet", "ice age", "ice", "albedo"])
 
     def terms(sentence, others=""):
@@ -120,7 +120,7 @@ def test_terms_are_telling_and_are_not_said_elsewhere():
     assert terms("The ice albedo of a frozen lake.") == ["ice albedo", "frozen lake"]
     assert terms("The ice albedo of a frozen lake.", others="A frozen lake.") == ["ice albedo"]
     assert terms("It is so.") == []
-    # a comma stands inside no term
+    # no comma inside a term
     assert terms("Warm, wet winters follow here.") == ["Warm", "wet winters"]
 
 
@@ -136,7 +136,7 @@ def test_terms_are_telling_and_are_not_said_elsewhere():
     ],
 )
 def test_only_whole_sentences_of_words_become_answers(sentence, whole):
-    assert dataset._prose(sentence, 60) is whole
+    assert dataset._can_answer(sentence, 60) is whole
 
 
 def test_papers_without_running_text_are_refused(tmp_path):

@@ -19,7 +19,7 @@ IDS = torch.arange(5, 60)[None]
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A checkpoint with towers, as the hub's are, so small that it is made in a second."""
+    """A checkpoint with towers, as on the hub, but so small that it is made in a second."""
     folder = tmp_path_factory.mktemp("whole")
     config = Gemma3nConfig(
         text_config=tiny.configuration().to_dict(),
@@ -51,7 +51,7 @@ def logits(wrapped):
         return wrapped(input_ids=IDS).logits
 
 
-def test_an_adapter_of_the_text_half_fits_what_stock_code_loads(whole, tmp_path):
+def test_an_adapter_of_the_text_half_fits_the_model_that_transformers_loads(whole, tmp_path):
     loaded, wrapped = tuned(whole)
     assert load.is_half(loaded)
     adapter_files.save(tmp_path / "adapter", wrapped, whole=True)
@@ -61,7 +61,7 @@ def test_an_adapter_of_the_text_half_fits_what_stock_code_loads(whole, tmp_path)
     stock = PeftModel.from_pretrained(stock, tmp_path / "adapter").eval()
     after = logits(stock)
     assert not torch.allclose(before, after, atol=1e-3)  # the adapter does something
-    # Ours has 4-bit store, so the adapter's own effect is what must agree: on those same store.
+    # Our base has 4-bit weights and this one has not, so the adapters are compared, not the logits.
     with torch.no_grad():
         for name, module in loaded.model.named_modules():
             if hasattr(module, "lora_A"):
@@ -74,7 +74,7 @@ def test_an_adapter_of_the_text_half_fits_what_stock_code_loads(whole, tmp_path)
                     assert torch.equal(mine, getattr(other, part)["default"].weight), name
 
 
-def test_stock_code_gives_the_same_logits_on_the_same_weights(whole, tmp_path):
+def test_transformers_gives_the_same_logits_on_the_same_weights(whole, tmp_path):
     loaded, wrapped = tuned(whole)
     adapter_files.save(tmp_path / "adapter", wrapped, whole=True)
     expected = logits(wrapped)
@@ -95,7 +95,7 @@ def test_stock_code_gives_the_same_logits_on_the_same_weights(whole, tmp_path):
 
 
 @pytest.mark.parametrize("multimodal", ["true", "false"])
-def test_what_was_saved_is_loaded_with_or_without_towers(whole, tmp_path, multimodal):
+def test_a_saved_adapter_is_loaded_with_or_without_towers(whole, tmp_path, multimodal):
     loaded, wrapped = tuned(whole, f"model.multimodal={multimodal}")
     adapter_files.save(tmp_path / "adapter", wrapped, whole=load.is_half(loaded))
     names = load_file(tmp_path / "adapter" / "adapter_model.safetensors")

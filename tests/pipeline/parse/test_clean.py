@@ -47,20 +47,20 @@ def page(number: int, *, header: str = "A Journal, volume {}", footer: str = "{}
     return [header.format(number), *middle, footer.format(number)]
 
 
-def test_headers_and_page_numbers_that_come_back_are_dropped() -> None:
+def test_headers_and_page_numbers_that_repeat_are_dropped() -> None:
     kept = drop_running_lines([page(number) for number in range(1, 6)])
     assert [len(lines) for lines in kept] == [8] * 5
     assert all(lines[0].startswith("alpha") and lines[-1].startswith("theta") for lines in kept)
 
 
-def test_lines_that_do_not_come_back_stay() -> None:
+def test_lines_that_do_not_repeat_stay() -> None:
     pages = [
         page(i, header=f"Chapter of {WORDS[i]}", footer=f"end {WORDS[i]}") for i in range(1, 6)
     ]
     assert drop_running_lines(pages) == pages
 
 
-def test_a_line_that_comes_back_in_the_middle_of_pages_stays() -> None:
+def test_a_line_that_repeats_in_the_middle_of_pages_stays() -> None:
     pages = [[*page(number)[1:5], "same line", *page(number)[5:9]] for number in range(1, 6)]
     assert all("same line" in lines for lines in drop_running_lines(pages))
 
@@ -73,7 +73,7 @@ def test_page_numbers_glued_to_the_last_line_are_cut_when_they_count_up() -> Non
     assert not any(line[-1].isdigit() for lines in kept for line in lines)
 
 
-def test_years_at_the_ends_of_pages_are_no_page_numbers() -> None:
+def test_years_at_the_ends_of_pages_are_not_page_numbers() -> None:
     years = ["1999", "2004", "2001", "1987", "2010"]
     pages = [
         [f"{word} words", f"as {word} said in {year}"]

@@ -6,13 +6,12 @@ import pytest
 from pdfs import encrypted, endless, scan, text_pdf
 
 from paperlora.pipeline.parse.document import (
-    Limits,
     RejectedError,
     check_header,
     read_document,
     sane_title,
 )
-from paperlora.pipeline.parse.extract import Extracted
+from paperlora.pipeline.parse.extract import Extracted, Limits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,12 +64,12 @@ def test_the_title_comes_from_the_list_the_metadata_the_page_or_the_file(tmp_pat
 @pytest.mark.parametrize(
     "title", ["", "paper", "untitled document", "1234 5678", "a b.dvi", "\x00 Title"]
 )
-def test_names_of_files_and_programs_are_no_titles(title: str) -> None:
+def test_names_of_files_and_programs_are_not_titles(title: str) -> None:
     assert sane_title(title) == ""
     assert sane_title(" Deep   Learning ") == "Deep Learning"
 
 
-def test_an_endless_parse_is_taken_over_by_pdfium(tmp_path: Path) -> None:
+def test_pdfium_reads_a_paper_on_which_pypdf2_never_ends(tmp_path: Path) -> None:
     path = tmp_path / "endless.pdf"
     path.write_bytes(endless())
     limits = Limits(seconds=3, memory_bytes=2**31)
@@ -80,7 +79,7 @@ def test_an_endless_parse_is_taken_over_by_pdfium(tmp_path: Path) -> None:
 
 
 def fake(monkeypatch: pytest.MonkeyPatch, **texts: str) -> None:
-    def extract(_path: Path, extractor: str, **_limits: float) -> Extracted:
+    def extract(_path: Path, extractor: str, _limits: Limits) -> Extracted:
         text = texts.get(extractor)
         return Extracted(pages=(text,)) if text else Extracted(fault=f"{extractor} broke")
 
@@ -94,7 +93,7 @@ def lines(text: str, count: int = 20) -> str:
 @pytest.mark.parametrize(
     ("pypdf2", "pdfium", "chosen"),
     [
-        (lines(SOUND), "", "pypdf2"),  # good at once: pdfium is not even asked
+        (lines(SOUND), "", "pypdf2"),  # good at once: pdfium is not needed
         (lines(GLUED), lines(SOUND), "pdfium"),
         (lines(TORN), lines(SOUND), "pdfium"),
         (lines(SOUND) + "\n" + TORN, lines(SOUND, 21), "pdfium"),  # few torn words suffice
@@ -141,11 +140,11 @@ def test_unreadable_letters_are_rejected(monkeypatch: pytest.MonkeyPatch, tmp_pa
     path.write_bytes(b"%PDF-1.4")
     cipher = SOUND.translate(str.maketrans("aeinorst", "zqxvkwjq"))
     fake(monkeypatch, pypdf2=lines(cipher), pdfium=lines(cipher))
-    with pytest.raises(RejectedError, match="no readable English"):
+    with pytest.raises(RejectedError, match="not readable English"):
         read(path)
 
 
-def test_both_faults_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_both_faults_are_in_the_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "paper.pdf"
     path.write_bytes(b"%PDF-1.4")
     fake(monkeypatch)

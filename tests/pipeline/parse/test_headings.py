@@ -57,7 +57,7 @@ def test_numbered_headings_count_up() -> None:
         "B. Lecture Notes",
     ],
 )
-def test_what_only_looks_like_a_heading_is_none(line: str) -> None:
+def test_lines_that_only_look_like_headings(line: str) -> None:
     assert found("1 Introduction", line) == ["Introduction", None]
 
 

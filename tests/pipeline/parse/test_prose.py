@@ -31,7 +31,7 @@ def test_language(text: str) -> None:
         "conv1 112\u00d7112 7\u00d77, 64",
     ],
 )
-def test_mathematics_and_tables_are_no_language(text: str) -> None:
+def test_mathematics_and_tables_are_not_language(text: str) -> None:
     assert not is_language(text)
 
 

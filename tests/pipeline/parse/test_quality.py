@@ -45,5 +45,5 @@ def test_halves_on_two_lines_are_not_torn() -> None:
     assert measure("trai\nning", KNOWN).torn == 0
 
 
-def test_nothing_is_no_quality() -> None:
+def test_the_share_of_a_text_without_words_is_zero() -> None:
     assert measure("1 + 2 = 3", KNOWN).share == 0.0

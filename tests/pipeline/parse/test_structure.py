@@ -37,8 +37,8 @@ def test_an_appendix_after_the_references_is_kept() -> None:
 
 def test_paragraphs_end_at_short_lines_that_end_sentences() -> None:
     assert found(A, STOP, "But " + A, B) == [("", 2), ("", 2)]
-    assert found(A, B + ".", "But " + A, B) == [("", 4)]  # a full line ends none
-    assert found(A, STOP, A, B) == [("", 4)]  # small letters go on
+    assert found(A, B + ".", "But " + A, B) == [("", 4)]  # a full line does not end one
+    assert found(A, STOP, A, B) == [("", 4)]  # a small letter continues
 
 
 def test_sections_get_their_paragraphs() -> None:
@@ -50,7 +50,7 @@ def test_an_abstract_on_its_heading_line() -> None:
     assert found("Abstract—We know that " + A, B) == [("Abstract", 2)]
 
 
-def test_a_paragraph_goes_on_over_a_page_and_keeps_the_page_of_its_start() -> None:
+def test_a_paragraph_continues_on_the_next_page_and_keeps_its_first_page() -> None:
     given = [*lines(A, B), *lines(A, STOP, page=2)]
     (paragraph,) = paragraphs(given)
     assert [line.page for line in paragraph.lines] == [1, 1, 2, 2]
@@ -63,7 +63,7 @@ def test_text_waits_while_a_caption_interrupts_it() -> None:
     assert texts_of(aside.lines) == [caption]
 
 
-def test_a_reference_to_a_figure_is_no_caption() -> None:
+def test_a_reference_to_a_figure_is_not_a_caption() -> None:
     assert (
         len(
             paragraphs(

@@ -8,14 +8,14 @@ from paperlora.pipeline.train import accumulate
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         (("memory.step=fused", "adapter.dropout=0.1"), "has no adapter.dropout"),
         (("memory.step=fused",), "there is no GPU"),
     ],
 )
-def test_a_step_that_cannot_be_had_is_refused(settings, said):
-    with pytest.raises(InputError, match=said):
+def test_an_impossible_step_is_refused(settings, message):
+    with pytest.raises(InputError, match=message):
         accumulate.check(tiny_config(*settings), "cpu")
     accumulate.check(tiny_config(), "cpu")
 

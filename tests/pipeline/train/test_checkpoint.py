@@ -18,7 +18,7 @@ def step(model, optimizer):
     optimizer.step()
 
 
-def test_going_on_from_a_checkpoint_is_going_on(tmp_path):
+def test_a_resumed_training_equals_one_without_an_interruption(tmp_path):
     path = tmp_path / "deep" / "last.safetensors"
     model, optimizer = net()
     step(model, optimizer)
@@ -38,7 +38,7 @@ def test_going_on_from_a_checkpoint_is_going_on(tmp_path):
 
 
 def test_without_the_moments_the_next_step_differs(tmp_path):
-    """The control: a checkpoint of the weights alone would not do."""
+    """The control: a checkpoint of the weights alone is not enough."""
     model, optimizer = net()
     step(model, optimizer)
     state = {name: p.detach().clone() for name, p in checkpoint.trainable(model).items()}
@@ -55,7 +55,7 @@ def test_without_the_moments_the_next_step_differs(tmp_path):
     )
 
 
-def test_no_checkpoint_is_none_and_a_damaged_one_an_error(tmp_path):
+def test_a_missing_checkpoint_is_none_and_a_damaged_one_an_error(tmp_path):
     assert checkpoint.counters(tmp_path / "none") is None
     bad = tmp_path / "bad"
     bad.write_bytes(b"\x80\x04pickle")

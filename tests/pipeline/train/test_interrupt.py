@@ -16,7 +16,7 @@ def test_one_signal_is_noted_and_a_second_one_interrupts(number):
             os.kill(os.getpid(), number)
 
 
-def test_the_handlers_of_before_come_back():
+def test_the_earlier_handlers_are_restored():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with interrupt.deferred():
         assert signal.getsignal(signal.SIGINT) != before[0]

@@ -3,7 +3,7 @@ import torch
 from paperlora.pipeline.train import memory
 
 
-def test_a_block_that_is_held_shows_and_one_that_was_held_stays_in_the_peak():
+def test_a_block_counts_while_it_exists_and_in_the_peak_afterwards():
     size = 200 * 2**20
     before = memory.now()["host_bytes"]
     block = bytearray(b"x") * size
@@ -15,7 +15,7 @@ def test_a_block_that_is_held_shows_and_one_that_was_held_stays_in_the_peak():
     assert memory.peak()["host_bytes"] >= 0.99 * held
 
 
-def test_without_a_gpu_its_figures_are_unknown_not_zero():
+def test_without_a_gpu_its_figures_are_none_not_zero():
     unknown = not torch.cuda.is_available()
     for figures in (memory.now(), memory.peak()):
         assert (figures["gpu_allocated_bytes"] is None) is unknown

@@ -32,7 +32,7 @@ def interrupt_at(monkeypatch, owner, method, call):
     monkeypatch.setattr(owner, method, watched)
 
 
-def test_training_learns_and_leaves_what_the_report_needs(trained):
+def test_training_learns_and_writes_what_the_report_needs(trained):
     summary = read_json(trained / "train.json")
     validation = summary["train"]["validation_loss"]
     assert validation[0][0] == 0
@@ -64,7 +64,7 @@ def test_a_gradient_norm_of_0_turns_clipping_off(prepared, tmp_path):
     assert made[0] != made[1e-9]
 
 
-def test_an_interrupted_training_goes_on_to_the_same_bytes(trained, fresh_run, monkeypatch):
+def test_an_interrupted_training_resumes_to_the_same_bytes(trained, fresh_run, monkeypatch):
     with monkeypatch.context() as patch:
         interrupt_at(patch, Runner, "train", 3)  # in the second step
         with pytest.raises(KeyboardInterrupt):
@@ -76,7 +76,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bytes(trained, fresh_run, m
     assert losses(fresh_run) == losses(trained)
 
 
-def test_an_interruption_in_the_last_validation_is_heard(trained, fresh_run, monkeypatch):
+def test_an_interruption_in_the_last_validation_is_noticed(trained, fresh_run, monkeypatch):
     rows = [row for row in read_jsonl(trained / "metrics.jsonl") if row["split"] == "validation"]
     with monkeypatch.context() as patch:
         interrupt_at(patch, PackedAccumulator, "loss", len(rows))
@@ -87,7 +87,7 @@ def test_an_interruption_in_the_last_validation_is_heard(trained, fresh_run, mon
     assert (fresh_run / ADAPTER).read_bytes() == (trained / ADAPTER).read_bytes()
 
 
-def test_a_checkpoint_of_other_inputs_is_not_gone_on_from(trained, fresh_run, monkeypatch, capsys):
+def test_a_checkpoint_of_other_inputs_is_not_resumed(trained, fresh_run, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         interrupt_at(patch, Runner, "train", 3)
         with pytest.raises(KeyboardInterrupt):
@@ -95,9 +95,9 @@ def test_a_checkpoint_of_other_inputs_is_not_gone_on_from(trained, fresh_run, mo
                 fresh_run, tiny_config(), inputs="other", environment=ENVIRONMENT, device="cpu"
             )
     train.train(fresh_run, tiny_config(), inputs="x", environment=ENVIRONMENT, device="cpu")
-    said = capsys.readouterr().err
-    assert "resuming" not in said
-    assert "the checkpoint is from other settings" in said
+    log = capsys.readouterr().err
+    assert "resuming" not in log
+    assert "the checkpoint is from other settings" in log
     assert losses(fresh_run) == losses(trained)
 
 

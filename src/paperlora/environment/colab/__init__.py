@@ -1,5 +1,6 @@
-"""Colab: what an install changes on a Colab runtime, and what changed since it was locked.
+"""Compare with Colab: what an install changes on a runtime, and what changed since it was locked.
 
-``parity`` is the comparison, from ``catalogue``, ``conflicts`` and ``planner``; ``drift`` compares two
-releases of a runtime.
+``parity`` is the comparison; ``catalogue`` collects what packages require, ``planner``
+finds the fewest changes. ``drift``
+compares the runtime that was locked with a newer one.
 """

@@ -1,7 +1,7 @@
-"""Catalogue: what packages require, from the locks, from what is kept with them, or from the index.
+"""Collect what packages require: from the locks, from a file beside them, or from the index.
 
-``lockfiles/requires.json`` keeps what the shipped runtimes' answer needs, so that it is had offline;
-what was asked for later lies in the user's cache, in the same form.
+``lockfiles/requires.json`` holds what the comparison of the shipped runtimes needs, so that it needs
+no network. What is fetched later goes to the user's cache, in the same form.
 """
 
 from __future__ import annotations
@@ -12,19 +12,22 @@ import sys
 import tempfile
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paperlora.environment.core import installed
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
+from paperlora.environment.core.installed import normalised
 from paperlora.environment.locks import metadata, resolve
 from paperlora.environment.locks.metadata import Metadata
 from paperlora.errors import InputError, NetworkError
 from paperlora.files import ROOT, read_json, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+
+    from packaging.version import Version
 
     Known = dict[tuple[str, str], Metadata]
 
@@ -34,27 +37,24 @@ _CONNECTIONS = 8
 
 
 def cache() -> Path:
-    """Return the file of what was fetched."""
+    """Return the path of the file that holds what was fetched."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "paperlora/requires.json"
 
 
-# A build such as 2.11.0+cu128 is known by its full version only: what the index has as 2.11.0 may
-# require another CUDA.
 def known(*, root: Path = ROOT) -> Known:
-    """Return everything that is known offline."""
+    """Return (name, version) → metadata of every package that needs no network.
+
+    A build such as 2.11.0+cu128 is found by its full version only: the index may have a 2.11.0 that
+    requires another CUDA.
+    """
     return {**read(cache()), **read(root / KEPT), **locked(root=root)}
 
 
 def locked(*, root: Path = ROOT) -> Known:
-    """Return what the locks say of their own packages."""
+    """Return the metadata of the packages in the locks."""
     return {
-        (one.name, one.version): Metadata(
-            name=one.name,
-            version=one.version,
-            requires=one.requires,
-            requires_python=one.requires_python,
-        )
+        (one.name, one.version): Metadata(name=one.name, version=one.version, requires=one.requires)
         for target in targets.names(root=root)
         for part in locks.load(target, root=root).slices
         for one in part.packages
@@ -62,11 +62,11 @@ def locked(*, root: Path = ROOT) -> Known:
 
 
 def learn(pins: Sequence[tuple[str, str]], python: str) -> Known:
-    """Fetch what ``pins`` require, say how it goes, and leave it in the user's cache."""
+    """Fetch what ``pins`` require, report the progress, and store it in the user's cache."""
     if not pins:
         return {}
-    say = f"asking the index what {len(pins)} packages require: some kilobytes each, no wheel"
-    print(say, file=sys.stderr)
+    size = "a few kilobytes each, no wheels"
+    print(f"fetching what {len(pins)} packages require: {size}", file=sys.stderr)
     found, missing = fetch(pins, python)
     for name, reason in missing.items():
         print(f"{name}: {reason}", file=sys.stderr)
@@ -75,13 +75,13 @@ def learn(pins: Sequence[tuple[str, str]], python: str) -> Known:
 
 
 def keep(pins: Sequence[tuple[str, str]], *, root: Path = ROOT) -> None:
-    """Keep with the locks what the cache knows of ``pins`` and no lock says itself."""
+    """Copy from the cache to the file beside the locks what ``pins`` require, unless a lock has it."""
     old, new, own = read(root / KEPT), read(cache()), locked(root=root)
     write(root / KEPT, {**old, **{pin: new[pin] for pin in pins if pin in new and pin not in own}})
 
 
 def read(path: Path) -> Known:
-    """Return what ``path`` keeps; nothing when it is not there.
+    """Return the entries of ``path``; none when it does not exist.
 
     Raises ``DataError`` when it is damaged.
     """
@@ -95,12 +95,12 @@ def read(path: Path) -> Known:
 
 
 def write(path: Path, entries: Known) -> None:
-    """Keep ``entries`` in ``path``, without what only extras that nobody asks for require."""
+    """Write ``entries`` to ``path``, without the requirements of extras that no entry asks for."""
     asked: dict[str, set[str]] = {}
     for one in entries.values():
         for text in one.requires:
             needed = metadata.requirement(text)
-            asked.setdefault(installed.normalised(needed.name), set()).update(needed.extras)
+            asked.setdefault(normalised(needed.name), set()).update(needed.extras)
     packages: dict[str, dict[str, list[str]]] = {}
     for (name, version), one in sorted(entries.items()):
         kept = [text for text in one.requires if _matters(text, asked.get(name, ()))]
@@ -110,60 +110,59 @@ def write(path: Path, entries: Known) -> None:
 
 
 def _matters(text: str, extras: Collection[str]) -> bool:
-    """Say whether a requirement can hold on some Python without extras, or with one of ``extras``."""
+    """Return whether a requirement can apply on some Python, without extras or with ``extras``."""
     marker = str(metadata.requirement(text).marker or "")
     return "extra" not in marker or any(f'"{extra}"' in marker for extra in extras)
 
 
 def here() -> dict[str, Metadata]:
-    """Return what this interpreter holds, by its own metadata: on Colab, the runtime itself."""
-    found = {}
-    for one in installed.distributions():
-        name = "METADATA" if one.folder.suffix == ".dist-info" else "PKG-INFO"
-        path = one.folder if one.folder.is_file() else one.folder / name
-        if path.exists():
-            said = metadata.parse(path.read_text(encoding="utf-8", errors="replace"))
-            found[one.name] = said
+    """Return name → metadata of what this interpreter has: on Colab, the runtime itself."""
+    found: dict[str, Metadata] = {}
+    for one in distributions():
+        if "Name" in one.metadata:  # a folder can be left over without its metadata
+            name, requires = normalised(one.metadata["Name"]), tuple(one.requires or ())
+            # The first one on the path is the one that is imported.
+            found.setdefault(name, Metadata(name=name, version=one.version, requires=requires))
     return found
 
 
 def fetch(pins: Sequence[tuple[str, str]], python: str) -> tuple[Known, dict[str, str]]:
-    """Ask the index what ``pins`` (name, version) require: no wheel is downloaded.
+    """Ask the index what ``pins`` (name, version) require, without downloading a wheel.
 
-    The index is the one that uv is set up for. Returns what is known now and, for the rest, name →
-    reason. Raises ``NetworkError`` when the index cannot be reached.
+    It is the index that uv is configured for. Returns the metadata found and, for other packages,
+    name → reason. Raises ``NetworkError`` when the index cannot be reached.
     """
     options = ("--no-deps", "--format", "pylock.toml", "--python-version", python)
+    lines = [f"{name}=={version}" for name, version in pins]
     with tempfile.TemporaryDirectory() as folder:
-        rows, missing = _locate(
-            Path(folder), [f"{name}=={version}" for name, version in pins], options
-        )
+        rows, missing = _locate(Path(folder), lines, options)
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        said = dict(zip(rows, pool.map(_said, rows.values()), strict=True))
-    found = {pin: one for pin, one in said.items() if isinstance(one, Metadata)}
-    failed = {pin[0]: one for pin, one in said.items() if isinstance(one, NetworkError)}
+        answers = dict(zip(rows, pool.map(_metadata, rows.values()), strict=True))
+    found = {pin: one for pin, one in answers.items() if isinstance(one, Metadata)}
+    failed = {pin[0]: one for pin, one in answers.items() if isinstance(one, NetworkError)}
     if failed and not found:
         raise next(iter(failed.values()))
     return found, {**missing, **{name: str(error) for name, error in failed.items()}}
 
 
-def _said(url: str) -> Metadata | NetworkError:
+def _metadata(url: str) -> Metadata | NetworkError:
     try:
         return metadata.fetch(url)
-    except NetworkError as error:  # one server's fault need not lose what the others said
+    except NetworkError as error:  # returned, so that the answers of other servers are not lost
         return error
 
 
 def _locate(
-    folder: Path, lines: Sequence[str], options: Iterable[str]
+    folder: Path, lines: Sequence[str], options: Sequence[str]
 ) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
-    """Return (name, version) → URL of a wheel; where uv refuses the lot, each half is asked alone."""
+    """Return (name, version) → URL of a wheel, and name → reason where there is none.
+
+    uv refuses all lines when one cannot be resolved; then each half is tried alone.
+    """
     if not lines:
         return {}, {}
     try:
         document = tomllib.loads(resolve.compiled(folder, lines, *options))
-    except NetworkError:
-        raise
     except InputError:
         if len(lines) == 1:
             return {}, {lines[0].partition("==")[0]: "the index has no wheel of that version"}
@@ -174,12 +173,15 @@ def _locate(
     return {(row["name"], row["version"]): row["wheels"][0]["url"] for row in rows}, {}
 
 
-def versions_of(known_packages: Mapping[tuple[str, str], Metadata]) -> dict[str, list[Metadata]]:
-    """Return name → every version that is known, the newest first."""
+def pool(
+    known_packages: Mapping[tuple[str, str], Metadata], tested: Mapping[str, str]
+) -> dict[str, list[Metadata]]:
+    """Return name → every known version: the ``tested`` one (name → version), then the newest."""
     found: dict[str, list[Metadata]] = {}
     for one in known_packages.values():
         found.setdefault(one.name, []).append(one)
-    return {
-        name: sorted(some, key=lambda one: metadata.order(one.version), reverse=True)
-        for name, some in found.items()
-    }
+
+    def rank(one: Metadata) -> tuple[bool, Version]:
+        return one.version == tested.get(one.name), metadata.order(one.version)
+
+    return {name: sorted(some, key=rank, reverse=True) for name, some in found.items()}

@@ -1,4 +1,4 @@
-"""Drift: compares the runtime that a Colab target was locked for with a newer freeze."""
+"""Run the ``drift`` command: list what changed between a locked runtime and a newer freeze."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Move:
-    """A package that is not what it was; ``""``: not there. ``why`` says why it matters, if it does."""
+class Change:
+    """A package whose version changed (``""``: not installed); ``why`` it matters, or ``""``."""
 
     package: str
     before: str
@@ -32,11 +32,11 @@ class Move:
     why: str
 
 
-def moves(target: Target, lock: Lock, newer: Mapping[str, str]) -> list[Move]:
-    """Return every package of the runtime that moved, came or went, those that matter first."""
+def changes(target: Target, lock: Lock, newer: Mapping[str, str]) -> list[Change]:
+    """Return every package of the runtime that changed, those that matter first."""
     older = target.runtime.packages
     found = [
-        Move(
+        Change(
             package=name,
             before=older.get(name, ""),
             now=newer.get(name, ""),
@@ -49,42 +49,41 @@ def moves(target: Target, lock: Lock, newer: Mapping[str, str]) -> list[Move]:
 
 
 def _why(lock: Lock, target: Target, name: str, now: str) -> str:
+    """Return why a change of package ``name`` to version ``now`` matters, or ``""``."""
     ours = lock.packages(target.python[0])
     asked = {one.name: one for stage in target.stages for one in stage.requirements}.get(name)
-    serves = now != "" and (asked is None or planner.accepted(asked, now))
+    accepted = now != "" and (asked is None or planner.accepted(asked, now))
     if name in ours:
-        needless = ", which is no longer needed" if serves else ""
+        needless = ", which is no longer needed" if accepted else ""
         return f"our {ours[name][1].version} replaces it{needless}"
     if name in lock.provided:
         if not now:
-            return "the lock relies on it, and it is gone"
-        accepted = asked.accepts or asked.version if asked else ""
-        return "the lock relies on it" if serves else f"the pipeline accepts {accepted} only"
+            return "the lock needs it, and it is gone"
+        wanted = asked.accepts or asked.version if asked else ""
+        return "the lock uses it" if accepted else f"the pipeline accepts {wanted} only"
     return "protected" if target.protects(name) else ""
 
 
 def run(target_name: str, source: str, *, as_json: bool = False, root: Path = ROOT) -> None:
-    """Print what moved between the locked runtime and the freeze ``source`` (a file or a commit).
+    """Print what changed between the locked runtime and the freeze ``source`` (a file or a commit).
 
-    Raises ``FindingsError`` when something moved that the lock is about.
+    Raises ``FindingsError`` when a package changed that matters to the lock.
     """
     target = targets.load(target_name, root=root)
     if not target.colab:
-        raise InputError(f"{target_name} is no Colab target", remedy="name one with --target")
-    found = moves(target, locks.load(target_name, root=root), freeze.read(source))
-    told = [one for one in found if one.why]
+        raise InputError(f"{target_name} is not a Colab target", remedy="name one with --target")
+    found = changes(target, locks.load(target_name, root=root), freeze.read(source))
+    important = [one for one in found if one.why]
     if as_json:
-        print(
-            json.dumps({"target": target_name, "moves": [asdict(one) for one in found]}, indent=1)
-        )
+        document = {"target": target_name, "moves": [asdict(one) for one in found]}
+        print(json.dumps(document, indent=1))
     else:
-        rows = [(one.package, one.before or "—", one.now or "—", one.why) for one in told]
+        rows = [(one.package, one.before or "—", one.now or "—", one.why) for one in important]
         if rows:
             print("\n".join(columns(rows, ["yellow"] * len(rows))))
-        rest = f"{len(found) - len(told)} other packages moved, came or went (--json lists them)"
-        print(paint(rest, "grey"))
-    if told:
+        print(paint(f"{len(found) - len(important)} other packages changed (see --json)", "grey"))
+    if important:
         raise FindingsError(
-            f"{len(told)} packages moved that the lock of {target_name} is about",
-            remedy="nox -s update, with this freeze",
+            f"{len(important)} packages changed that matter to the lock of {target_name}",
+            remedy="run `nox -s update` with this freeze",
         )

@@ -1,8 +1,8 @@
-"""Planner: the fewest of a runtime's packages that must change so that the pipeline runs on it.
+"""Plan which of a runtime's packages must change so that the pipeline runs on it: as few as possible.
 
-An iterative-deepening search: sets of no changed package first, then of one, and so on; so the
-first answer is the smallest. Packages that are added count as nothing, protected ones never change,
-and no requirement that the runtime met may be broken.
+The search deepens step by step: first it tries to change no package, then one, and so on, so the
+first answer is the smallest. Added packages do not count, protected ones never change, and the plan
+breaks no requirement that the runtime met.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING
 from paperlora.environment.locks import metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from paperlora.environment.core.target import Requirement
     from paperlora.environment.locks.metadata import Metadata
 
 MOST = 5
-"""Changed packages beyond which no plan is looked for: such a runtime is another one."""
+"""The most packages that a plan changes: a runtime that needs more is too different."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """What is to be solved: ``pool`` holds the versions to choose from, the best first."""
+    """The input of a plan: ``pool`` has the versions to choose from, the best first.
+
+    ``asked`` is what the pipeline requires, ``environment`` the values of markers.
+    """
 
     runtime: Mapping[str, Metadata]
     asked: Sequence[Requirement]
@@ -35,11 +38,11 @@ class Problem:
 
 
 def plan(problem: Problem) -> dict[str, str] | None:
-    """Return name → version of what must be installed, with as few changed packages as can be.
+    """Return name → version of the packages to install, with as few changed ones as possible.
 
-    ``None``: no choice from the pool that changes at most ``MOST`` packages serves.
+    ``None``: no choice from the pool works that changes at most ``MOST`` packages.
     """
-    shipped = {_what(one) for one in metadata.unmet(problem.runtime, problem.environment)}
+    shipped = {_key(one) for one in metadata.unmet(problem.runtime, problem.environment)}
     for most in range(MOST + 1):
         if (chosen := _search(problem, shipped, {}, most, set())) is not None:
             return dict(sorted((name, one.version) for name, one in chosen.items()))
@@ -52,7 +55,7 @@ def changed(chosen: Mapping[str, str], runtime: Mapping[str, str]) -> dict[str, 
 
 
 def accepted(one: Requirement, version: str | None) -> bool:
-    """Say whether the pipeline takes ``version`` of a package (``""``: not stated, ``None``: none)."""
+    """Return whether the pipeline accepts a version (``""``: unknown, ``None``: not installed)."""
     if version is None:
         return False
     return version == "" or metadata.accepts(one.accepts or one.version, version)
@@ -65,49 +68,42 @@ def _search(
     most: int,
     seen: set[frozenset[Metadata]],
 ) -> dict[str, Metadata] | None:
-    """Mend the first thing that is wrong in each possible way, until nothing is."""
+    """Solve the first problem in each possible way, then the next one, until there is none."""
+    # The same choice can be reached in several orders: once is enough.
     state = frozenset(chosen.values())
     if state in seen or sum(name in problem.runtime for name in chosen) > most:
         return None
     seen.add(state)
-    options = next(_wrong(problem, shipped, chosen), None)
+    options = next(_problems(problem, shipped, chosen), None)
     if options is None:
         return chosen
     for one in options:
-        free = one.name not in chosen and not (
-            one.name in problem.runtime and problem.protects(one.name)
-        )
-        if free:
+        fixed = one.name in problem.runtime and problem.protects(one.name)
+        if one.name not in chosen and not fixed:
             found = _search(problem, shipped, {**chosen, one.name: one}, most, seen)
             if found is not None:
                 return found
     return None
 
 
-def _wrong(
+def _problems(
     problem: Problem, shipped: set[tuple[str, str]], chosen: dict[str, Metadata]
-) -> Iterator[Iterator[Metadata]]:
-    """Yield, for each thing that is wrong, the packages any of which would mend it."""
+) -> Iterator[Iterable[Metadata]]:
+    """Yield, for each thing that is wrong, the packages of which any one may solve it."""
     held = {**problem.runtime, **chosen}
     for one in problem.asked:
         if not accepted(one, held[one.name].version if one.name in held else None):
-            yield _taken(problem, one)
+            yield (new for new in problem.pool.get(one.name, ()) if accepted(one, new.version))
     for broken in metadata.unmet(held, problem.environment):
-        if _what(broken) not in shipped:
+        if _key(broken) not in shipped:
             wanted = metadata.requirement(broken.requirement)
+            needed = problem.pool.get(broken.needs, ())
+            # Another version of what is needed, or of the package that needs it.
             yield chain(
-                (
-                    new
-                    for new in problem.pool.get(broken.needs, ())
-                    if metadata.admits(wanted, new.version)
-                ),
+                (new for new in needed if metadata.admits(wanted, new.version)),
                 problem.pool.get(broken.package, ()),
             )
 
 
-def _taken(problem: Problem, one: Requirement) -> Iterator[Metadata]:
-    return (new for new in problem.pool.get(one.name, ()) if accepted(one, new.version))
-
-
-def _what(one: metadata.Unmet) -> tuple[str, str]:
+def _key(one: metadata.Unmet) -> tuple[str, str]:
     return one.package, one.requirement

@@ -86,12 +86,9 @@ def findings(
             continue
         try:
             listed += claims(distribution)
-        except FileNotFoundError:
-            found.append(
-                Finding(subject=distribution.name, problem="RECORD is missing", remedy=again)
-            )
         except (OSError, ValueError, csv.Error) as error:
-            problem = f"RECORD cannot be read ({error})"
+            missing = isinstance(error, FileNotFoundError)
+            problem = "RECORD is missing" if missing else f"RECORD cannot be read ({error})"
             found.append(Finding(subject=distribution.name, problem=problem, remedy=again))
     allowed = removals.declared(prefix, root=root)
     found += allowed.findings
@@ -99,9 +96,8 @@ def findings(
         problems = pool.map(lambda claim: _problem(claim, str(prefix), allowed.removed), listed)
         for claim, problem in zip(listed, problems, strict=True):
             if problem:
-                changed = "changed" in problem
                 clean = _CHANGED.format(python=sys.executable, name=claim.owner, again=again)
-                remedy = clean if changed else again
+                remedy = clean if "changed" in problem else again
                 subject = f"{claim.owner}, {claim.path}"
                 found.append(Finding(subject=subject, problem=problem, remedy=remedy))
     found += _twice(listed, again)

@@ -35,7 +35,7 @@ class Wheel:
 class Package:
     """One pin: ``python`` lists the versions (``3.12``) that install it, ``wheels`` the files.
 
-    ``requires`` (PEP 508) and ``requires_python`` are what the wheel's metadata says.
+    ``requires`` (PEP 508) and ``requires_python`` come from the wheel's metadata.
     """
 
     name: str
@@ -139,25 +139,25 @@ def texts(lock: Lock) -> dict[str, str]:
 
 
 def lock_text(lock: Lock) -> str:
-    """Return ``lock`` as JSON whose first line says that it is generated."""
+    """Return ``lock`` as JSON with the note in its first line that it is generated."""
     row = asdict(lock)
     del row["digest"]
     return f'{{"generated": "{GENERATED}",' + json.dumps(row, indent=1, sort_keys=True)[1:] + "\n"
 
 
 def refuse_hand_written(path: Path) -> None:
-    """Raise ``InputError`` when ``path`` holds something that was not generated."""
+    """Raise ``InputError`` when ``path`` is a file that a person wrote."""
     if path.exists() and GENERATED not in path.read_text(encoding="utf-8").split("\n", 1)[0]:
         raise InputError(
-            f"{path} was not generated, so it is not written over",
+            f"{path} was not generated, so it is not overwritten",
             remedy="move it away and run `nox -s lock` again",
         )
 
 
 def write_generated(path: Path, text: str) -> None:
-    """Write a generated file over nothing but a generated file.
+    """Write a generated file.
 
-    Raises ``InputError`` when ``path`` holds something that a person wrote.
+    Raises ``InputError`` when ``path`` is a file that a person wrote.
     """
     refuse_hand_written(path)
     write_text(path, text)

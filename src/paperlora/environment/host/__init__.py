@@ -1,5 +1,5 @@
-"""This machine: what it has, what fits, and the record of it that a result carries.
+"""Examine this machine: what it has, which models fit, and the record that a result carries.
 
-``doctor`` is the command; it asks ``accelerator`` and ``machine`` and puts ``diagnosis`` into words.
-``record`` makes the environment record.
+``doctor`` is the command: ``accelerator`` and ``machine`` look, ``diagnosis`` judges. ``record``
+makes the environment record of a run.
 """

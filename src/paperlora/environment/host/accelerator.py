@@ -1,7 +1,7 @@
-"""Accelerator: what the driver, torch and bitsandbytes say, asked in a child process.
+"""Collect what the driver, torch and bitsandbytes report, in a child process.
 
-``python -m paperlora.environment.host.accelerator`` prints one JSON object a line as it learns it, so
-that a library that crashes on import takes nothing with it but its own answer.
+``python -m paperlora.environment.host.accelerator`` prints one JSON object per line, each as soon as
+it is available. So when a library crashes on import, only its own facts are lost.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import ctypes
 import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from paperlora import process
 from paperlora.files import ROOT
 
-_SECONDS = 180
+_SECONDS = 180  # the first import of torch from a slow disk can take minutes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """One GPU as torch sees it; ``bf16`` is native support, not emulation."""
+    """One GPU as torch sees it; ``bf16`` means native support, not emulation."""
 
     name: str
     capability: tuple[int, int]
@@ -32,11 +32,11 @@ class Device:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What the child learned; ``None`` where it could not say, ``error`` is what ended it.
+class Facts:
+    """What the child found; ``None`` where it found nothing, ``error`` is what stopped it.
 
-    ``driver_cuda`` is the newest CUDA that the driver supports, ``torch_cuda`` the one that torch
-    was built for, ``architectures`` what its kernels were compiled for (``sm_80``).
+    ``driver_cuda`` is the newest CUDA version that the driver supports, ``torch_cuda`` the version
+    that torch is built for, ``architectures`` the GPUs that torch has kernels for (``sm_80``).
     """
 
     driver_cuda: tuple[int, int] | None = None
@@ -49,34 +49,25 @@ class Answer:
     error: str = ""
 
 
-def ask(python: str = sys.executable) -> Answer:
-    """Return what a fresh ``python`` says; it may lack a driver, torch, or anything else."""
+def collect(python: str = sys.executable) -> Facts:
+    """Return what a new process of ``python`` finds; no driver or library has to be there."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     command = [python, "-m", "paperlora.environment.host.accelerator"]
     done = process.run(command, timeout=_SECONDS, environment=environment)
-    said: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for line in done.stdout.decode(errors="replace").splitlines():
-        if line.startswith("{"):
-            said |= json.loads(line)
+        if line.startswith("{"):  # libraries print warnings between the facts
+            found |= json.loads(line)
     if done.timed_out:
-        said["error"] = f"no answer within {_SECONDS} s"
+        found["error"] = f"no answer within {_SECONDS} s"
     elif done.code != 0:
-        said["error"] = (done.stderr.strip().splitlines() or [f"exit code {done.code}"])[-1]
-    return _answer(said)
-
-
-def _answer(said: dict[str, Any]) -> Answer:
-    for key in ("driver_cuda", "torch_cuda"):
-        said[key] = tuple(said[key]) if said.get(key) else None
-    said["architectures"] = tuple(said.get("architectures", ()))
-    said["devices"] = tuple(
-        Device(**{**row, "capability": tuple(row["capability"])}) for row in said.get("devices", ())
-    )
-    return Answer(**said)
-
-
-def _say(**facts: object) -> None:
-    print(json.dumps(facts), flush=True)
+        found["error"] = (done.stderr.strip().splitlines() or [f"exit code {done.code}"])[-1]
+    rows = found.pop("devices", ())
+    found = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in found.items()
+    }
+    devices = (Device(**{**row, "capability": tuple(row["capability"])}) for row in rows)
+    return Facts(**found, devices=tuple(devices))
 
 
 def driver_cuda() -> tuple[int, int] | None:
@@ -89,38 +80,41 @@ def driver_cuda() -> tuple[int, int] | None:
     return (number.value // 1000, number.value % 1000 // 10) if number.value else None
 
 
+def _print(**facts: object) -> None:
+    print(json.dumps(facts), flush=True)  # flushed, because the next import may crash
+
+
 def main() -> None:
-    """Say one thing after the other, each as soon as it is known."""
-    _say(driver_cuda=driver_cuda())
+    """Print the facts one after the other, each as soon as it is available."""
+    _print(driver_cuda=driver_cuda())
     import torch  # noqa: PLC0415
 
     built_for = torch.version.cuda
-    _say(
+    _print(
         torch=torch.__version__,
         torch_cuda=[int(part) for part in built_for.split(".")[:2]] if built_for else None,
         architectures=torch.cuda.get_arch_list(),
     )
     devices = []
     for index in range(torch.cuda.device_count()):
-        about = torch.cuda.get_device_properties(index)
+        properties = torch.cuda.get_device_properties(index)
         with torch.cuda.device(index):
             free, total = torch.cuda.mem_get_info()
             bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-        devices.append(
-            {
-                "name": about.name,
-                "capability": [about.major, about.minor],
-                "bf16": bf16,
-                "free_bytes": free,
-                "total_bytes": total,
-            }
+        device = Device(
+            name=properties.name,
+            capability=(properties.major, properties.minor),
+            bf16=bf16,
+            free_bytes=free,
+            total_bytes=total,
         )
-    _say(devices=devices)
+        devices.append(asdict(device))
+    _print(devices=devices)
     import bitsandbytes  # noqa: PLC0415
     from bitsandbytes import cextension  # noqa: PLC0415
 
     library = getattr(getattr(cextension.lib, "_lib", None), "_name", None)
-    _say(
+    _print(
         bitsandbytes=bitsandbytes.__version__,
         bitsandbytes_library=Path(library).name if library else None,
     )

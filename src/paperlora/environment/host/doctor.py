@@ -1,7 +1,7 @@
-"""Doctor: goes on to what a lock cannot know, such as the driver, the GPU, memory and disk.
+"""Run the ``doctor`` command: examine what a lock cannot cover (driver, GPU, memory, disk).
 
-A *finding* will stop or spoil a run; a *note* is worth knowing. Both say what to do. No GPU is no
-fault: the demo runs without one.
+A *finding* will stop or spoil a run; a *note* is useful to know. Both come with what to do. A
+missing GPU is not an error: the demo runs without one.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from paperlora.files import ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from paperlora.environment.host.accelerator import Answer
+    from paperlora.environment.host.accelerator import Facts
     from paperlora.environment.host.diagnosis import Fit
 
 _COLOURS = {GOOD: "green", NOTE: "yellow", FINDING: "red"}
 
 
 def environment(target: str, *, root: Path = ROOT) -> Iterator[Line]:
-    """Yield whether this interpreter is as locked, and whether the system suits the lock."""
+    """Yield whether the system suits the lock, and whether this interpreter matches it."""
     yield machine.c_library(targets.load(target, root=root).platform)
     try:
         found = verify.findings(target, root=root)
     except EnvironmentNotVerifiedError as error:
-        yield Line(subject="lock", state=FINDING, seen=error.args[0], remedy=error.remedy)
+        yield Line("lock", FINDING, error.args[0], error.remedy)
         return
     if not found:
-        yield Line(subject="environment", state=GOOD, seen=f"as locked for {target}")
+        yield Line("environment", GOOD, f"as locked for {target}")
     for one in found:
-        yield Line(subject=one.subject, state=FINDING, seen=one.problem, remedy=one.remedy)
+        yield Line(one.subject, FINDING, one.problem, one.remedy)
 
 
 def run(
@@ -50,39 +50,41 @@ def run(
     fits: Sequence[Fit] = (),
     as_json: bool = False,
     root: Path = ROOT,
-    ask: Callable[[], Answer] = accelerator.ask,
+    collect: Callable[[], Facts] = accelerator.collect,
 ) -> None:
-    """Print what was looked at and what fits.
+    """Print the state of the environment and the machine, and which models fit.
 
     Raises ``EnvironmentNotVerifiedError`` when the environment differs from its lock, and
     ``FindingsError`` for any other finding.
     """
     own = list(environment(target, root=root))
-    said = ask()
+    facts = collect()
+    # The checkout, the runs, and the home, where the caches of models and packages are.
     places = [root, Path(os.environ.get("PAPERLORA_RUNS") or root / "runs"), Path.home()]
-    other = [
-        *diagnosis.driver(said, present=Path("/dev/nvidiactl").exists()),
-        *diagnosis.libraries(said),
-        *diagnosis.gpus(said),
-        *([machine.compiler()] if said.devices else []),
+    lines = [
+        *own,
+        *diagnosis.driver(facts, present=Path("/dev/nvidiactl").exists()),
+        *diagnosis.libraries(facts),
+        *diagnosis.gpus(facts),
+        *([machine.compiler()] if facts.devices else []),  # kernels are compiled for GPUs only
         *machine.room(places),
         machine.shared_memory(),
         machine.token(),
     ]
-    table = diagnosis.fitting(fits, said.devices)
+    table = diagnosis.fitting(fits, facts.devices)
     if as_json:
-        _print_json(target, [*own, *other], table)
+        _print_json(target, lines, table)
     else:
-        _print([*own, *other], table)
-    bad = [line for line in (*own, *other) if line.state == FINDING]
-    if not bad:
-        return
-    kind = EnvironmentNotVerifiedError if bad[0] in own else FindingsError
-    subjects = ", ".join(dict.fromkeys(line.subject for line in bad))
-    raise kind(
-        f"{len(bad)} finding{'s' * (len(bad) > 1)}: {subjects}",
-        remedy="; ".join(dict.fromkeys(line.remedy for line in bad)),
-    )
+        _print(lines, table)
+    bad = [line for line in lines if line.state == FINDING]
+    if bad:
+        # The environment's own lines come first.
+        kind = EnvironmentNotVerifiedError if bad[0] in own else FindingsError
+        subjects = ", ".join(dict.fromkeys(line.subject for line in bad))
+        raise kind(
+            f"{len(bad)} finding{'s' * (len(bad) > 1)}: {subjects}",
+            remedy="; ".join(dict.fromkeys(line.remedy for line in bad)),
+        )
 
 
 def _print(lines: Sequence[Line], table: Sequence[tuple[Fit, str]]) -> None:
@@ -102,18 +104,8 @@ def _print(lines: Sequence[Line], table: Sequence[tuple[Fit, str]]) -> None:
 
 
 def _print_json(target: str, lines: Sequence[Line], table: Sequence[tuple[Fit, str]]) -> None:
-    fits = [
-        {
-            "model": fit.model,
-            "max_length": fit.max_length,
-            "gpu_bytes": fit.gpu_bytes,
-            "note": fit.note,
-            "verdict": verdict,
-        }
-        for fit, verdict in table
-    ]
     # People publish this in bug reports, and a path in a home often has the user's name.
     home = re.compile(rf"{re.escape(str(Path.home()))}(?![\w.-])")
     shown = [{key: home.sub("~", text) for key, text in asdict(line).items()} for line in lines]
-    document = {"target": target, "lines": shown, "fits": fits}
-    print(json.dumps(document, indent=1))
+    fits = [{**asdict(fit), "verdict": verdict} for fit, verdict in table]
+    print(json.dumps({"target": target, "lines": shown, "fits": fits}, indent=1))

@@ -1,7 +1,7 @@
-"""The environment record: what the interpreter is, and what was observed beside it.
+"""Make the environment record: the identity of the interpreter, and observations of the machine.
 
-A run stores it as ``environment.json``. The fingerprint is over identity only; what was observed
-(GPU, driver, host, time) is kept apart and never hashed.
+Each result carries it. The fingerprint covers the identity only; the observations (GPU, driver, host,
+time) are stored beside it and never hashed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _GPU_SECONDS = 10
 
 
 def observed() -> dict[str, Any]:
-    """Return what is true of this machine now and never hashed: no host name, no user name."""
+    """Return the facts of this machine that are not hashed; no host name and no user name."""
     gpu, driver = _gpu()
     release = {}
     if Path("/etc/os-release").exists():
@@ -36,7 +36,7 @@ def observed() -> dict[str, Any]:
 
 
 def make(target: str, *, root: Path = ROOT) -> dict[str, Any]:
-    """Return the record of this interpreter; that of an unverified environment says so.
+    """Return the record of this interpreter, also of one that differs from its lock.
 
     Raises ``EnvironmentNotVerifiedError`` when the lock cannot be read.
     """
@@ -56,13 +56,14 @@ def make(target: str, *, root: Path = ROOT) -> dict[str, Any]:
 
 
 def _gpu() -> tuple[str | None, str | None]:
-    """Ask the driver's own tool, so that torch need not be imported for a record."""
+    """Return the GPUs' names and the driver's version, from nvidia-smi: importing torch is slow."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return None, None
     query = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
     done = process.run(query, timeout=_GPU_SECONDS)
     rows = done.stdout.decode(errors="replace").splitlines()
+    # nvidia-smi can exist without a driver; then it prints a message and fails.
     if done.code != 0 or not rows or "," not in rows[0]:
         return None, None
     names = [row.rpartition(",")[0].strip() for row in rows]
@@ -70,6 +71,7 @@ def _gpu() -> tuple[str | None, str | None]:
 
 
 def _cpu() -> str:
+    # The standard library's platform.processor() is empty on many Linux systems.
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -216,7 +216,7 @@ def unmet(
             if there is None or not admits(one, there.version):
                 version = there.version if there else ""
                 found.add(Unmet(package=name, requirement=str(one), needs=needed, found=version))
-            new = {(needed, ask) for ask in one.extras if there is not None} - seen
+            new = {(needed, extra) for extra in one.extras if there is not None} - seen
             seen |= new
             todo += sorted(new)
     return sorted(found)

@@ -73,8 +73,7 @@ def findings(
     return [
         *_held(part.stage, locked, before, after, replaces),
         *_files(part.stage, before, after, replaces),
-        *_metadata(part.stage, locked, after),
-        *_required(part.stage, locked, after, python),
+        *_requirements(part.stage, locked, after, python),
     ]
 
 
@@ -114,17 +113,14 @@ def _files(
             yield Finding(subject=place, problem=problem, remedy=REMEDY)
 
 
-def _metadata(stage: str, locked: Mapping[str, Package], after: Snapshot) -> Iterator[Finding]:
-    for name, package in locked.items():
-        if name in after.packages and after.packages[name].requires != package.requires:
-            problem = f"stage {stage}: its wheel has other requirements than the lock"
-            yield Finding(subject=name, problem=problem, remedy="nox -s lock")
-
-
-def _required(
+def _requirements(
     stage: str, locked: Mapping[str, Package], after: Snapshot, python: str
 ) -> Iterator[Finding]:
     there = [name for name in locked if name in after.packages]
+    for name in there:
+        if after.packages[name].requires != locked[name].requires:
+            problem = f"stage {stage}: its wheel has other requirements than the lock"
+            yield Finding(subject=name, problem=problem, remedy="nox -s lock")
     environment = metadata.marker_environment(python)
     for bad in metadata.unmet(after.packages, environment, of=there):
         problem = f"stage {stage}: requires {bad.requirement}, found {bad.found or 'nothing'}"
@@ -155,7 +151,7 @@ class Place:
 
 
 def fresh(prefix: Path, python: str) -> Place:
-    """Make an empty environment with the interpreter ``python``; an old one in that folder goes."""
+    """Make an empty environment with the interpreter ``python``; it replaces an old one."""
     command = [resolve.uv(), "venv", "--quiet", "--no-project", "--clear", "--python", python]
     done = process.run([*command, str(prefix)])
     if done.code != 0:

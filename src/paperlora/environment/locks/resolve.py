@@ -138,15 +138,15 @@ def _wheels(folder: Path, target: Target, pins: Sequence[str]) -> list[Package]:
                 digest = wheel["hashes"]["sha256"]
                 wheels[file] = Wheel(file=file, sha256=digest, size=wheel["size"])
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        said = dict(zip(urls, pool.map(metadata.fetch, urls.values()), strict=True))
+        about = dict(zip(urls, pool.map(metadata.fetch, urls.values()), strict=True))
     return [
         Package(
             name=name,
             version=version,
             python=tuple(versions),
             wheels=tuple(wheel for _, wheel in sorted(wheels.items())),
-            requires=said[name, version].requires,
-            requires_python=said[name, version].requires_python,
+            requires=about[name, version].requires,
+            requires_python=about[name, version].requires_python,
         )
         for (name, version), (versions, wheels) in sorted(merged.items())
     ]
@@ -263,7 +263,7 @@ def run(*names: str, root: Path = ROOT) -> int:
     loaded = [targets.load(name, root=root) for name in names or targets.names(root=root)]
     files: dict[Path, str] = {}
     surplus: set[Path] = set()
-    said = []
+    summary = []
     for tools in targets.toolsets(root=root):
         print(f"locking {tools.name}", file=sys.stderr)
         files[root / f"lockfiles/{tools.name}.txt"] = resolve_tools(tools, loaded[0].cutoff)
@@ -274,12 +274,14 @@ def run(*names: str, root: Path = ROOT) -> int:
         files |= {folder / name: text for name, text in locks.texts(lock).items()}
         surplus |= {*folder.glob("*.txt")} - {*files}
         count = len(lock.pins)
-        said.append(f"{target.name}: {count} packages in {len(lock.slices)} slices, uv {lock.uv}")
+        summary.append(
+            f"{target.name}: {count} packages in {len(lock.slices)} slices, uv {lock.uv}"
+        )
     for path in (*files, *surplus):
         locks.refuse_hand_written(path)
     for path, text in files.items():
         locks.write_generated(path, text)
     for path in surplus:
         path.unlink()
-    print("\n".join(said))
+    print("\n".join(summary))
     return 0

@@ -1,4 +1,4 @@
-"""Examples from text: ``documents.jsonl`` goes in, one file of examples for each split comes out.
+"""Make examples: ``documents.jsonl`` comes in; one file of examples for each split goes out.
 
-``dataset`` is the command: it cuts papers into passages, asks about them, and splits by paper.
+``dataset`` is the command: it cuts papers into passages, asks questions about them, splits by paper.
 """

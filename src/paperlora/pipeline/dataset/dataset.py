@@ -1,10 +1,10 @@
-"""From documents to examples, split by paper so that no test paper is ever trained on.
+"""Make examples from documents, split by paper so that no test paper is used for training.
 
-Two kinds of example come from each passage of a paper:
+A passage of a paper gives two kinds of example:
 
 - ``question``: the passage, then "What does the passage say about TERM and TERM?"; the answer is
-  the sentence of the passage that holds the terms (and no other sentence does).
-- ``continuation``: the first part of the passage; the answer is how the paper goes on.
+  the only sentence of the passage that has the terms.
+- ``continuation``: the first part of the passage; the answer is the text that follows it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 QUESTIONS_PER_PASSAGE = 2
-SENTENCES_TO_ASK = 3
+SENTENCES_TO_ASK = 3  # in a shorter passage, there is too little to choose the answer from
 _TERM = re.compile(r"[A-Za-z][a-z]{2,}(?:-[a-z]+)*")
-_RUN = 5  # words in a row that two texts must share to count as common
+_PLAIN_WORD = re.compile(r"[(“\"]?[A-Za-z’'-]{2,}[.,;:?!)”\"]*")
+_SEQUENCE = 5  # consecutive words; texts with many such sequences in common are near duplicates
 
 Example = dict[str, Any]
 Document = dict[str, Any]
@@ -46,14 +47,14 @@ class Passage:
 
     @property
     def text(self) -> str:
-        """The passage as one line."""
+        """The passage on one line."""
         return " ".join(self.sentences)
 
 
 def build(run: Path, config: DatasetConfig) -> None:
-    """Read ``documents.jsonl`` of a run and write ``dataset/``.
+    """Read ``documents.jsonl`` of a run and write the files of ``dataset/``.
 
-    Raises ``DataError`` when there are too few papers to split, or a split has no example.
+    Raises ``DataError`` when there are too few papers to split, or a split has no question.
     """
     documents = read_jsonl(run / "documents.jsonl")
     papers = split_papers(documents, config)
@@ -65,11 +66,12 @@ def build(run: Path, config: DatasetConfig) -> None:
         split = next(split for split in SPLITS if document["paper"] in papers[split])
         splits[split].extend(examples(document, tfidf, config))
     removed = remove_near_duplicates(splits, config.duplicate_overlap)
+    # Only after that: a split whose examples are all duplicates cannot be used either.
     for split in SPLITS:
         if not any(example["kind"] == "question" for example in splits[split]):
             raise DataError(
                 f"no usable passage in the {split} papers ({', '.join(papers[split])})",
-                remedy="add papers with more running text",
+                remedy="add papers with more prose",
             )
     folder = run / "dataset"
     for split in SPLITS:
@@ -87,19 +89,20 @@ def build(run: Path, config: DatasetConfig) -> None:
 
 
 def split_papers(documents: list[Document], config: DatasetConfig) -> dict[str, list[str]]:
-    """Deal the papers to the splits, held-out ones from different fields where the fields are known.
+    """Return split → its papers; the held-out papers come from different fields where these are known.
 
-    Raises ``DataError`` for fewer than three papers: each split needs one of its own.
+    Raises ``DataError`` for fewer than three papers, because each split needs one.
     """
     if len(documents) < len(SPLITS):
         raise DataError(
             f"{len(documents)} usable papers cannot be split by paper",
-            remedy="give at least three: one each to train, validate and test on",
+            remedy="give at least three: one each for training, validation and test",
         )
     rng = random.Random(config.seed)
     fields: dict[str, list[str]] = {}
     for document in documents:
         fields.setdefault(document["field"], []).append(document["paper"])
+    # One paper of each field in turn: the first ones of this order are held out.
     groups = [fields[name] for name in sorted(fields)]
     rng.shuffle(groups)
     for group in groups:
@@ -115,7 +118,7 @@ def split_papers(documents: list[Document], config: DatasetConfig) -> dict[str, 
 
 
 def passages(document: Document, limit: int) -> Iterator[Passage]:
-    """Cut a document into passages of at most ``limit`` words, never across two sections."""
+    """Yield passages of at most ``limit`` words, each from one section (a longer sentence stays whole)."""
     held: list[str] = []
     section, page, count = "", 0, 0
 
@@ -146,6 +149,7 @@ def examples(document: Document, tfidf: TfIdf, config: DatasetConfig) -> Iterato
     """Yield the examples of one document, in reading order."""
     number = 0
     for passage in passages(document, config.passage_words):
+        # Seeded by the text, so that a change in one passage changes no question about another.
         rng = random.Random(f"{config.seed}:{passage.text}")
         for kind, prompt, answer in (
             *_questions(passage, tfidf, rng, config.answer_words),
@@ -165,7 +169,7 @@ def examples(document: Document, tfidf: TfIdf, config: DatasetConfig) -> Iterato
 
 
 def question_prompt(title: str, section: str, passage: str, question: str) -> str:
-    """Return the prompt that puts ``question`` to a passage; training and inference share it."""
+    """Return the prompt for a question about a passage, in training and in inference."""
     return f"{_source(title, section)}\n{passage}\n\n{question}"
 
 
@@ -176,35 +180,33 @@ def _source(title: str, section: str) -> str:
 def _questions(
     passage: Passage, tfidf: TfIdf, rng: random.Random, limit: int
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield questions about sentences of a passage that has enough of them to choose from."""
+    """Yield kind, prompt and answer of up to two questions about a passage."""
     if len(passage.sentences) < SENTENCES_TO_ASK:
         return
-    places = [index for index, sentence in enumerate(passage.sentences) if _prose(sentence, limit)]
+    places = [i for i, sentence in enumerate(passage.sentences) if _can_answer(sentence, limit)]
     rng.shuffle(places)
     asked = 0
     for place in places:
-        others = " ".join(
-            sentence for index, sentence in enumerate(passage.sentences) if index != place
-        )
+        others = " ".join((*passage.sentences[:place], *passage.sentences[place + 1 :]))
         terms = key_terms(passage.sentences[place], others, tfidf)
         if terms:
             question = f"What does the passage say about {' and '.join(terms)}?"
-            yield (
-                "question",
-                question_prompt(passage.title, passage.section, passage.text, question),
-                passage.sentences[place],
-            )
+            prompt = question_prompt(passage.title, passage.section, passage.text, question)
+            yield "question", prompt, passage.sentences[place]
             asked += 1
         if asked == QUESTIONS_PER_PASSAGE:
             return
 
 
 def _continuation(passage: Passage, limit: int) -> Iterator[tuple[str, str, str]]:
-    """Yield the passage cut in two, when its second half reads as prose."""
+    """Yield kind, prompt and answer when the second half of the passage begins with whole sentences."""
     cut = (len(passage.sentences) + 1) // 2
     answer: list[str] = []
     for sentence in passage.sentences[cut:]:
-        if not _prose(sentence, limit) or sum(len(words(part)) for part in answer) > limit // 2:
+        if (
+            not _can_answer(sentence, limit)
+            or sum(len(words(part)) for part in answer) > limit // 2
+        ):
             break
         answer.append(sentence)
     if answer:
@@ -214,17 +216,17 @@ def _continuation(passage: Passage, limit: int) -> Iterator[tuple[str, str, str]
 
 
 def key_terms(sentence: str, others: str, tfidf: TfIdf) -> list[str]:
-    """Return up to two telling runs of one to three words that ``others`` does not hold.
+    """Return up to two terms of ``sentence``, of one to three words, that ``others`` does not have.
 
-    Telling means rare in the collection (a high mean inverse document frequency). Two words are
-    preferred to three, and three to one, since a lone word is often ambiguous.
+    They are the terms whose words are rarest in the collection (by mean inverse document frequency).
+    Two words are preferred to three, and three to one, because a single word is often ambiguous.
     """
     elsewhere = f" {' '.join(words(others))} "
     tokens = sentence.split()
     found: list[tuple[float, int, int, str]] = []
     for size, preference in ((1, 0.6), (2, 1.0), (3, 0.9)):
         for start in range(len(tokens) - size + 1):
-            # Punctuation may end the term, but not stand inside it.
+            # Punctuation after the term is removed; a term with punctuation inside does not match.
             term = " ".join(tokens[start : start + size]).rstrip(".,;:?!")
             parts = term.split(" ")
             if f" {' '.join(words(term))} " in elsewhere or not all(
@@ -234,48 +236,48 @@ def key_terms(sentence: str, others: str, tfidf: TfIdf) -> list[str]:
             rarity = sum(tfidf.idf(part.lower()) for part in parts) / size
             found.append((-preference * rarity, start, start + size, term))
     found.sort()
+    # The second term must not overlap the first one.
     apart = [item for item in found[1:] if item[1] >= found[0][2] or item[2] <= found[0][1]]
     chosen = sorted(found[:1] + apart[:1], key=lambda item: item[1])
     return [term for _, _, _, term in chosen]
 
 
-def _prose(sentence: str, limit: int) -> bool:
-    """Say whether a sentence is whole and mostly words: no debris of a formula, table or heading."""
+def _can_answer(sentence: str, limit: int) -> bool:
+    """Return whether a sentence is whole and mostly words, not part of a formula, table or heading."""
     tokens = sentence.split()
-    plain = sum(
-        bool(re.fullmatch(r"[(“\"]?[A-Za-z’'-]{2,}[.,;:?!)”\"]*", token)) for token in tokens
-    )
     return (
         8 <= len(words(sentence)) <= limit
         and sentence[0].isupper()
         and sentence[-1] in ".!?"
-        and plain >= 0.7 * len(tokens)
+        and sum(bool(_PLAIN_WORD.fullmatch(token)) for token in tokens) >= 0.7 * len(tokens)
     )
 
 
 def remove_near_duplicates(splits: dict[str, list[Example]], limit: float) -> int:
-    """Drop from each split what largely stands in a split that is held out from it; return how many.
+    """Remove examples that are nearly the same as held-out ones; return the number removed.
 
-    An example goes when more than ``limit`` of its runs of five words occur in validation or test
-    (for training), or in test (for validation).
+    An example is removed when more than the share ``limit`` of its sequences of five words occurs in
+    validation or test (for training), or in test (for validation).
     """
     removed = 0
     held: set[tuple[str, ...]] = set()
-    for split in reversed(SPLITS):
-        kept = [example for example in splits[split] if _common(example, held) <= limit]
+    for split in reversed(SPLITS):  # test first, because it stays complete
+        kept = [example for example in splits[split] if _shared(example, held) <= limit]
         removed += len(splits[split]) - len(kept)
         splits[split] = kept
-        held |= set().union(*(_runs(example) for example in kept))
+        held |= set().union(*(_sequences(example) for example in kept))
     return removed
 
 
-def _runs(example: Example) -> set[tuple[str, ...]]:
-    # The first line names the paper and section, the last asks: only the paper's own text counts.
+def _sequences(example: Example) -> set[tuple[str, ...]]:
+    # Without the first line (paper and section) and the last one (the question): only the text of
+    # the paper counts.
     text = " ".join(example["prompt"].split("\n")[1:-1]) + " " + example["answer"]
     tokens = words(text)
-    return {tuple(tokens[start : start + _RUN]) for start in range(len(tokens) - _RUN + 1)}
+    starts = range(len(tokens) - _SEQUENCE + 1)
+    return {tuple(tokens[start : start + _SEQUENCE]) for start in starts}
 
 
-def _common(example: Example, held: set[tuple[str, ...]]) -> float:
-    runs = _runs(example)
-    return len(runs & held) / len(runs) if runs else 0.0
+def _shared(example: Example, held: set[tuple[str, ...]]) -> float:
+    found = _sequences(example)
+    return len(found & held) / len(found) if found else 0.0

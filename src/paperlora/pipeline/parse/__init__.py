@@ -1,5 +1,5 @@
-"""Text from papers: a folder of PDFs goes in, ``documents.jsonl`` and ``parse.json`` come out.
+"""Parse papers: a folder of PDFs comes in; ``documents.jsonl`` and ``parse.json`` go out.
 
-``parse`` is the command, ``document`` reads one paper. The text is taken out by ``extract``, cleaned
-by ``clean`` and ``prose``, cut up by ``structure`` and ``headings``, and measured by ``quality``.
+``parse`` is the command; ``document`` turns one PDF into one document. ``extract`` gets the text,
+``clean`` and ``prose`` clean it, ``structure`` and ``headings`` divide it, ``quality`` measures it.
 """

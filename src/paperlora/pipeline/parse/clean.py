@@ -1,6 +1,6 @@
 """Clean extracted text: characters, glyph names, running headers and page numbers, broken words.
 
-All functions are pure. Lines stay lines until ``join`` makes one line of a paragraph's.
+All functions are pure. They keep lines apart; only ``join`` makes one line of a paragraph's lines.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
-_LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
 _TORN_AT_LIGATURE = re.compile(r"\b([^\W\d_]+) ([ﬀﬁﬂﬃﬄﬅﬆ][^\W\d_]*)")
-_MATHEMATICAL_LETTER = re.compile("[\U0001d400-\U0001d7ff]")
+# Not all characters that NFKC changes: it would also turn "x²" into "x2".
+_LIGATURE_OR_MATHEMATICAL_LETTER = re.compile("[ﬀﬁﬂﬃﬄﬅﬆ\U0001d400-\U0001d7ff]")
 _PLAIN = str.maketrans({"\u00a0": " ", "\t": " ", "\u00ad": "-", "\u2010": "-", "\u2011": "-"})
 
-# Glyph names that extractors print for characters without a Unicode value: those of TeX's extension
-# font are no English words with their suffix ("summationdisplay"), others only after a slash.
+# Extractors print the names of glyphs that have no Unicode value. The names in TeX's extension font
+# have suffixes, so they are not English words ("summationdisplay"). Other names are words ("minus"):
+# they count as glyph names only after a slash.
 _GLYPH = re.compile(
     r"/?(?:paren|bracket|brace|floor|ceiling|angbracket)(?:left|right)(?:big|Big|bt|tp|mid|ex)*g*"
     r"|/?(?:summation|product|integral|contintegral|union|intersection|logicaland|logicalor"
@@ -41,13 +42,14 @@ _NOTICE = re.compile(
     re.IGNORECASE,
 )
 
-# A paragraph's last word and the next one's first, glued: "sensitivities.In this". No address.
+# The end of one paragraph glued to the start of the next: "sensitivities.In this". Web addresses do
+# not match, because a space follows the capitalised word.
 _GLUED_SENTENCES = re.compile(r"(?<=[a-z]{3}[.:])(?=[A-Z][a-z]* )")
 # TeX's old fonts set an accent and a letter as two characters: "Erd ˝os".
 _ACCENTED = re.compile(r"(?: (?=.?[a-z]))?([´¨˝ˇˆ˚]) ?([A-Za-z])")
 _COMBINING = dict(zip("´¨˝ˇˆ˚", "\u0301\u0308\u030b\u030c\u0302\u030a", strict=True))
 
-_EDGE = 3  # lines looked at from the top and from the bottom of a page
+_EDGE = 3  # lines at the top and at the bottom of a page that may be headers and footers
 _DASH = "[-\u2013]?"
 _PAGE_NUMBER = re.compile(
     rf"(?:page )?{_DASH}\s*(?:\d{{1,5}}|[ivxl]{{1,6}})\s*{_DASH}(?: of \d+)?", re.IGNORECASE
@@ -60,14 +62,14 @@ _HYPHENATED = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of text and the page it stands on, from 1."""
+    """One line of text and its PDF page, from 1."""
 
     page: int
     text: str
 
 
 def lines_of(pages: Iterable[str], known: AbstractSet[str]) -> list[Line]:
-    """Return the cleaned lines of a paper's pages in order, running lines and notices left out."""
+    """Return the cleaned lines of a paper's pages in order, without running lines and notices."""
     cleaned = [
         [line for line in clean_characters(page, known).split("\n") if line] for page in pages
     ]
@@ -80,13 +82,12 @@ def lines_of(pages: Iterable[str], known: AbstractSet[str]) -> list[Line]:
 
 
 def clean_characters(text: str, known: AbstractSet[str]) -> str:
-    """Spell out ligatures; drop control characters, glyph names, arXiv stamps and spare spaces."""
-    text = _TORN_AT_LIGATURE.sub(lambda match: _mend(match, known), text)
-    text = "".join(_LIGATURES.get(character, character) for character in text.translate(_PLAIN))
-    text = _MATHEMATICAL_LETTER.sub(
-        lambda match: unicodedata.normalize("NFKC", match.group()), text
-    )
+    """Replace ligatures by letters; drop control characters, glyph names, arXiv stamps, extra spaces."""
+    # First of all, because a ligature is the only sign of where a word was torn.
+    text = _TORN_AT_LIGATURE.sub(lambda match: _rejoin(match, known), text)
+    text = _spelled_out(text.translate(_PLAIN))
     text = _UNICODE_GLYPH.sub(lambda match: chr(int(match[1], 16)), text)
+    # After the glyph codes, which may stand for a control character or half a surrogate pair.
     text = "".join(
         character if character == "\n" or unicodedata.category(character)[0] != "C" else " "
         for character in text.replace("\r\n", "\n").replace("\r", "\n").replace("\u200b", "")
@@ -99,18 +100,23 @@ def clean_characters(text: str, known: AbstractSet[str]) -> str:
     )
 
 
-def _mend(match: re.Match[str], known: AbstractSet[str]) -> str:
-    """Join "su ﬃcient", which some fonts' widths tear, and leave "to ﬁnd" alone."""
+def _rejoin(match: re.Match[str], known: AbstractSet[str]) -> str:
+    """Join "su ﬃcient", torn because of the widths in some fonts, but not "to ﬁnd"."""
     joined = match[1] + match[2]
-    plain = "".join(_LIGATURES.get(character, character) for character in joined).casefold()
-    return joined if plain in known else match[0]
+    return joined if _spelled_out(joined).casefold() in known else match[0]
+
+
+def _spelled_out(text: str) -> str:
+    return _LIGATURE_OR_MATHEMATICAL_LETTER.sub(
+        lambda match: unicodedata.normalize("NFKC", match.group()), text
+    )
 
 
 def drop_running_lines(pages: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Leave out headers and footers that come back from page to page, and page numbers.
+    """Return the pages without page numbers and without headers and footers that repeat.
 
-    A line is a running one when it is among the first or last three of its page and, digits aside,
-    comes back there on three pages (two, in a paper of up to four).
+    A line is a header or footer when it is among the first or last three lines on at least three
+    pages (two, in a paper of up to four pages). Digits may differ.
     """
     pages = _drop_glued_page_numbers(pages)
     counts = Counter(shape for page in pages for shape in {_shape(line) for line in _edges(page)})
@@ -137,14 +143,15 @@ def _shape(line: str) -> str:
 
 
 def _drop_glued_page_numbers(pages: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Cut page numbers that the extractor glued to a page's last line ("et al.,84").
+    """Cut page numbers that the extractor glued to the last line of a page ("et al.,84").
 
-    They are believed when most pages end in numbers that count up with the pages.
+    Digits count as a page number only when, on most pages, they go up by one from page to page.
     """
     offsets: Counter[int] = Counter()
     for index, page in enumerate(pages):
         digits = _LAST_DIGITS.search(page[-1]) if page else None
         if digits:
+            # In "in 200384", the page number may be 4, 84, 384 or 0384: one of them fits the others.
             tails = {int(digits.group()[start:]) for start in range(len(digits.group()))}
             offsets.update(tail - index for tail in tails)
     offset, count = max(offsets.items(), key=lambda item: (item[1], -item[0]), default=(0, 0))
@@ -157,9 +164,9 @@ def _drop_glued_page_numbers(pages: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def join(lines: Iterable[str], known: AbstractSet[str], counts: Counter[str]) -> str:
-    """Make one line of a paragraph's lines, mending the words broken at their ends.
+    """Return a paragraph's lines as one line, and join the words that are broken at line ends.
 
-    ``counts`` holds how often the paper has each word inside a line (see ``count_words``).
+    ``counts`` says how often each word occurs inside a line of the paper (see ``count_words``).
     """
     joined = ""
     for line in lines:
@@ -175,7 +182,10 @@ def join(lines: Iterable[str], known: AbstractSet[str], counts: Counter[str]) ->
 
 
 def _keeps_hyphen(left: str, right: str, known: AbstractSet[str], counts: Counter[str]) -> bool:
-    """Tell "state-of-the-art" (kept) from "learn-ing" (joined): by the paper, then the list."""
+    """Return whether a hyphen is a real one ("state-of-the-art"), not a line break ("learn-ing").
+
+    What the paper itself writes elsewhere decides; where it does not, the list of words does.
+    """
     if not right[0].islower():
         return True
     left, right = left.casefold(), right.casefold()
@@ -186,9 +196,9 @@ def _keeps_hyphen(left: str, right: str, known: AbstractSet[str], counts: Counte
 
 
 def count_words(lines: Iterable[Line]) -> Counter[str]:
-    """Count the lower-case words that stand whole inside a line, and each hyphenated pair.
+    """Return how often each lower-case word, and each pair around a hyphen, occurs inside a line.
 
-    The first and last word of a line are left out: they may be halves.
+    The first and the last word of a line are not counted, because they may be halves.
     """
     counts: Counter[str] = Counter()
     for line in lines:

@@ -1,6 +1,6 @@
-"""One PDF becomes one document: read, measured, cleaned and cut into paragraphs, or rejected.
+"""Turn one PDF into one document (extract, clean, cut into paragraphs, measure), or reject it.
 
-PyPDF2 goes first. Where it fails or its text is poor, PDFium reads the paper too, and the better
+PyPDF2 reads first. Where it fails or its text is poor, PDFium reads the paper too, and the better
 text is kept.
 """
 
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-_HEADER_BYTES = 1024  # readers accept "%PDF-" anywhere in these
-_MIN_WORDS = 50  # a paper with fewer is a scan, or a cover sheet
-# Measured on 18 papers, after cleaning. PDFium: no word glued or torn in any; 0.90 to 0.99 known.
-# PyPDF2: 0 to 0.0009 of the words are glued or torn where the text reads well, and from 0.001 (one
-# lost line) to 0.053 elsewhere; 0.93 to 0.98 are known, with two exceptions (0.85 and 0.90).
+    from paperlora.pipeline.parse.extract import Limits
+
+_HEADER_BYTES = 1024  # readers accept "%PDF-" anywhere in the first 1024 bytes
+_MIN_WORDS = 50  # a file with fewer is a scan or a cover sheet
+# Measured on 18 papers, after cleaning. PDFium: no glued or torn words; 0.90 to 0.99 are known.
+# PyPDF2: where the text reads well, 0 to 0.0009 of the words are glued or torn; elsewhere from 0.001
+# (one lost line) to 0.053. 0.93 to 0.98 are known, with two exceptions (0.85 and 0.90).
 _GOOD_SHARE = 0.92
 _GOOD_DAMAGE = 0.001
 _READABLE_SHARE = 0.6
-_COMPLETE = 0.9  # a text is no better for having left out more than the rest of this
+_COMPLETE = 0.9  # a text with fewer sound words than this share of the best one is not complete
 _BAD_TITLE = re.compile(
     r"microsoft word|untitled|\.(?:dvi|tex|pdf|docx?|indd|qxd)\b|^arxiv", re.IGNORECASE
 )
@@ -38,27 +40,19 @@ class RejectedError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Wall time and address space of one extraction."""
-
-    seconds: float
-    memory_bytes: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Text:
-    """What one extractor's pages came to."""
+    """The cleaned text of one extractor, with its measure."""
 
     extractor: str
     title: str
     page_count: int
     paragraphs: tuple[dict[str, Any], ...]
-    """``page`` (from 1), ``section`` and ``text`` of each."""
+    """Each has ``page`` (from 1), ``section`` and ``text``."""
     quality: Quality
 
     @property
     def good(self) -> bool:
-        """Whether no other extractor need be asked."""
+        """Whether the text is so good that no other extractor is tried."""
         return self.quality.share >= _GOOD_SHARE and self.quality.damage < _GOOD_DAMAGE
 
 
@@ -67,7 +61,8 @@ def read_document(
 ) -> dict[str, Any]:
     """Return the document (one row of ``documents.jsonl``) of the PDF at ``path``.
 
-    ``sha256`` is its hash, ``entry`` what the list of papers says of it. Raises ``RejectedError``.
+    ``sha256`` is the file's hash, ``entry`` its entry in the list of papers (or empty).
+    Raises ``RejectedError``.
     """
     check_header(path)
     texts = read_texts(path, limits)
@@ -78,7 +73,9 @@ def read_document(
             f"only {words} words of prose on {text.page_count} pages (a scan? OCR it first)"
         )
     if text.quality.share < _READABLE_SHARE:
-        raise RejectedError(f"no readable English: {text.quality.share:.0%} of its words are known")
+        raise RejectedError(
+            f"not readable English: {text.quality.share:.0%} of its words are known"
+        )
     shares = {
         name: texts[name].quality.share if name in texts else None for name in ("pypdf2", "pdfium")
     }
@@ -97,7 +94,7 @@ def read_document(
 
 
 def check_header(path: Path) -> None:
-    """Raise ``RejectedError`` for a file that is no PDF, before a child is started for it."""
+    """Raise ``RejectedError`` for a file that is not a PDF, before a child is started for it."""
     with path.open("rb") as file:
         head = file.read(_HEADER_BYTES)
     if not head:
@@ -111,7 +108,7 @@ def check_header(path: Path) -> None:
 
 
 def read_texts(path: Path, limits: Limits) -> dict[str, Text]:
-    """Read with PyPDF2 and, unless that is good, with PDFium; return each extractor's text.
+    """Return extractor → text: from PyPDF2 and, unless its text is good, from PDFium.
 
     Raises ``RejectedError`` when neither can read the paper.
     """
@@ -119,7 +116,7 @@ def read_texts(path: Path, limits: Limits) -> dict[str, Text]:
     texts: dict[str, Text] = {}
     faults: dict[str, str] = {}
     for extractor in ("pypdf2", "pdfium"):
-        found = extract(path, extractor, timeout=limits.seconds, memory_bytes=limits.memory_bytes)
+        found = extract(path, extractor, limits)
         if found.fault:
             faults[extractor] = found.fault
             continue
@@ -127,7 +124,7 @@ def read_texts(path: Path, limits: Limits) -> dict[str, Text]:
         if texts[extractor].good:
             break
     if not texts:
-        if NEEDS_PASSWORD in faults.values():
+        if NEEDS_PASSWORD in faults.values():  # the clearer reason, where the other one differs
             raise RejectedError(NEEDS_PASSWORD)
         same = len(set(faults.values())) == 1
         raise RejectedError(faults["pdfium"] if same else "; ".join(map(": ".join, faults.items())))
@@ -137,7 +134,7 @@ def read_texts(path: Path, limits: Limits) -> dict[str, Text]:
 def to_text(
     extractor: str, pages: Iterable[str], metadata_title: str, known: AbstractSet[str]
 ) -> Text:
-    """Clean and measure the text of ``pages``."""
+    """Return the cleaned and measured text of ``pages``."""
     pages = list(pages)
     lines = clean.lines_of(pages, known)
     counts = clean.count_words(lines)
@@ -149,6 +146,7 @@ def to_text(
         }
         for paragraph in structure.paragraphs(structure.body(lines))
     )
+    # Measured on what is kept, because references and formulas are full of unknown words.
     return Text(
         extractor=extractor,
         title=sane_title(metadata_title) or structure.first_title(lines),
@@ -159,7 +157,7 @@ def to_text(
 
 
 def sane_title(title: str) -> str:
-    """Return the PDF's own ``title`` when it is one, and not the name of a file or a program."""
+    """Return the title in the PDF's metadata, or "" when it is a file name or a program's name."""
     title = " ".join(title.split())
     letters = sum(character.isalpha() for character in title)
     good = (
@@ -172,7 +170,7 @@ def sane_title(title: str) -> str:
 
 
 def _rank(text: Text, texts: Iterable[Text]) -> tuple[bool, float, bool]:
-    """Order texts: complete ones, then by the share of sound words; PyPDF2 where all is equal."""
+    """Return the sort key of a text: complete ones first, then the share of sound words, then PyPDF2."""
     found = {other.extractor: other.quality.share * other.quality.words for other in texts}
     complete = found[text.extractor] >= _COMPLETE * max(found.values())
     return complete, text.quality.share - text.quality.damage, text.extractor == "pypdf2"

@@ -1,19 +1,20 @@
-"""Take the text out of one PDF, in a process of its own.
+"""Extract the text of one PDF in a child process.
 
-A PDF is somebody else's program for somebody else's reader: it may loop for ever (CVE-2023-36464
-in PyPDF2), fill the memory or crash the library. So ``extract`` starts this module as a child with
-a time and a memory limit; the child prints one JSON object ``{"pages": [text, …], "title": text}``,
-or dies with the reason on the last line of stderr.
+A PDF can make its reader loop forever (CVE-2023-36464 in PyPDF2), fill the memory or crash. So
+``extract`` starts this module as a child with a time and a memory limit. The child prints one JSON
+object ``{"pages": [text, …], "title": text}``, or ends with the reason on the last line of stderr.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paperlora import process
+from paperlora.errors import DAMAGED, EnvironmentNotVerifiedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,44 +23,63 @@ if TYPE_CHECKING:
 NEEDS_PASSWORD = "encrypted: it needs a password"  # noqa: S105 - a reason, not a password
 _PDFIUM_LINE_HYPHEN = "\ufffe"
 _PDFIUM_PASSWORD_ERROR = "Incorrect password"  # noqa: S105 - PDFium's message
+# The loader of shared libraries has its own words for it, in an ImportError or OSError.
+_NO_MEMORY = re.compile("^MemoryError|failed to map segment|Cannot allocate memory")
+# Only at the start of the line: the rest can be text from a PDF. The prefix is Python's own, when it
+# does not find this module; the OSError is that of a shared library which is damaged.
+_CANNOT_IMPORT = re.compile(
+    r"(?:\S+: Error while finding module specification.*\()?(?:ModuleNotFound|Import)Error: "
+    r"|OSError: \S+\.so[\d.]*: "
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The wall time and the address space that one extraction may use."""
+
+    seconds: float
+    memory_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extracted:
-    """What an extractor made of a PDF: one text per page in order, or a ``fault`` in one line."""
+    """The text of each page in order, or a ``fault``: one line on why there is none."""
 
     pages: tuple[str, ...] = ()
     title: str = ""
     fault: str = ""
 
 
-def extract(path: Path, extractor: str, *, timeout: float, memory_bytes: int) -> Extracted:
-    """Run ``extractor`` ("pypdf2" or "pdfium") over the PDF ``path`` in a child process.
+def extract(path: Path, extractor: str, limits: Limits) -> Extracted:
+    """Run ``extractor`` ("pypdf2" or "pdfium") on the PDF ``path`` in a child process.
 
-    ``timeout`` is in seconds of wall time; ``memory_bytes`` bounds the child's address space.
-    Never raises for what the PDF does: the ``fault`` says it.
+    Whatever is wrong with the PDF becomes the ``fault`` of the result. Raises
+    ``EnvironmentNotVerifiedError`` when the child cannot import its libraries.
     """
     command = [sys.executable, "-m", __name__, extractor, str(path)]
-    finished = process.run(command, timeout=timeout, memory_bytes=memory_bytes)
+    finished = process.run(command, timeout=limits.seconds, memory_bytes=limits.memory_bytes)
     if finished.timed_out:
-        return Extracted(fault=f"not parsed within {timeout:g} s")
+        return Extracted(fault=f"not parsed within {limits.seconds:g} s")
     if finished.code != 0:
-        return Extracted(fault=_fault(finished, memory_bytes))
+        return Extracted(fault=_fault(finished, limits))
     found = json.loads(finished.stdout)
     return Extracted(pages=tuple(found["pages"]), title=found["title"])
 
 
-def _fault(finished: process.Finished, memory_bytes: int) -> str:
-    """Say in one line why the child ended badly."""
-    lines = finished.stderr.strip().splitlines() or [""]
-    if lines[-1].startswith("MemoryError"):
-        return f"needs more than {memory_bytes / 2**20:.0f} MiB of memory"
-    if _PDFIUM_PASSWORD_ERROR in lines[-1]:
+def _fault(finished: process.Finished, limits: Limits) -> str:
+    """Return one line on why the child failed."""
+    last = (finished.stderr.strip().splitlines() or [""])[-1]
+    if _NO_MEMORY.search(last):
+        return f"needs more than {limits.memory_bytes / 2**20:.0f} MiB of memory"
+    if _CANNOT_IMPORT.match(last):
+        raise EnvironmentNotVerifiedError(f"no PDF can be read: {last}", remedy=DAMAGED)
+    if _PDFIUM_PASSWORD_ERROR in last:
         return NEEDS_PASSWORD
     if finished.code < 0:
         return f"the extractor was killed by signal {-finished.code}"
-    kind, _, rest = lines[-1].partition(": ")
-    return f"{kind.rpartition('.')[2]}: {rest}" if rest and " " not in kind else lines[-1]
+    # "PyPDF2.errors.PdfReadError: reason" without the module names; warnings stay as they are.
+    kind, _, rest = last.partition(": ")
+    return f"{kind.rpartition('.')[2]}: {rest}" if rest and " " not in kind else last
 
 
 def _with_pypdf2(path: str) -> Extracted:
@@ -67,6 +87,7 @@ def _with_pypdf2(path: str) -> Extracted:
     from PyPDF2 import PdfReader  # noqa: PLC0415 - only the child needs it
 
     reader = PdfReader(path)
+    # Many papers have an empty user password, which every reader tries first.
     if reader.is_encrypted and not reader.decrypt(""):
         sys.exit(NEEDS_PASSWORD)
     metadata = reader.metadata
@@ -75,9 +96,9 @@ def _with_pypdf2(path: str) -> Extracted:
 
 
 def _with_pdfium(path: str) -> Extracted:
-    """Read with PDFium; its mark for a word broken at a line's end becomes a hyphen and a newline.
+    """Read with PDFium; replace its mark for a word broken at a line end by a hyphen and a newline.
 
-    (``get_text_bounded`` would join those words itself, "high-level" to "highlevel" included.)
+    ``get_text_bounded`` would join those words itself, also "high-level" to "highlevel".
     """
     from pypdfium2 import PdfDocument  # noqa: PLC0415 - only the child needs it
 
@@ -98,7 +119,7 @@ EXTRACTORS: dict[str, Callable[[str], Extracted]] = {
 def main(extractor: str, path: str) -> None:
     """Print what ``extractor`` finds in ``path``, as JSON."""
     found = EXTRACTORS[extractor](path)
-    # ASCII escapes carry even the lone surrogates that a broken font map yields.
+    # The ASCII escapes of json.dump can hold the lone surrogates that a broken font map yields.
     json.dump({"pages": found.pages, "title": found.title}, sys.stdout)
 
 

@@ -25,23 +25,23 @@ _APPENDIX = re.compile(
 )
 _REFERENCES = re.compile(
     r"(?:\d{1,2}\.?\s*)?(?:references(?: and notes)?|bibliography|literature cited|works cited)"
-    r"[.:]?(?=$|\[1\]|[A-Z][a-z]+,)",  # the first entry may be glued to it
+    r"[.:]?(?=$|\[1\]|[A-Z][a-z]+,)",  # the first reference may be glued to the heading
     re.IGNORECASE,
 )
 _SMALL_CAPITALS = re.compile(r"\b([A-Z]) ([A-Z]{2,})\b")  # "I NTRODUCTION"
 _SYMBOL = re.compile(r"[=<>∈∑∏∂←→≤≥≈∼∇∞±×∫√]")
 _LETTERS = re.compile(r"[^\W\d_]{2,}")
 _LAST = re.compile(r"(?:conclu|discussion|acknowledg|appendi|supplement|summary)", re.IGNORECASE)
-_VERBS = {"we", "is", "are", "was", "were", "has", "have", "will"}  # of sentences
-_STOP = re.compile(r"[a-z]{3}\. ")
-_LENGTH = 90
+_VERBS = {"we", "is", "are", "was", "were", "has", "have", "will"}  # a heading has none of them
+_STOP = re.compile(r"[a-z]{3}\. ")  # the end of a sentence, not of an abbreviation
+_LENGTH = 90  # characters
 _WORDS = 14
-_GLUED_LENGTH = 50  # "2Method": longer ones are footnotes
-_APPENDICES = 100  # lettered sections follow all numbered ones
+_GLUED_LENGTH = 50  # characters of a heading such as "2Method"; longer lines are footnotes
+_APPENDICES = 100  # the number of the section before A, so that letters come after all numbers
 
 
 class Headings:
-    """A reader of headings that remembers the last number.
+    """Recognise the headings of one paper, line by line; the last section number is kept.
 
     Numbers must count up (one may be missing), which table rows and list items seldom do. Letters
     are subsections where the sections have Roman numbers, and appendices after the conclusion.
@@ -54,7 +54,7 @@ class Headings:
         self._concluded = False
 
     def match(self, text: str) -> str | None:
-        """Return the heading that the line ``text`` is, without its number, or ``None``."""
+        """Return the heading in the line ``text``, without its number; ``None`` for other lines."""
         text = _SMALL_CAPITALS.sub(r"\1\2", text)
         if not text or len(text) > _LENGTH:
             return None
@@ -67,11 +67,11 @@ class Headings:
         if numbered and is_title(numbered["title"]) and self._follows(numbered):
             return self._found(numbered["title"])
         letters = "".join(_LETTERS.findall(text))
-        shouted = letters.isupper() and len(letters) >= 8 and " " in text and is_title(text)
-        return self._found(text) if shouted else None
+        capitals = letters.isupper() and len(letters) >= 8 and " " in text and is_title(text)
+        return self._found(text) if capitals else None
 
     def _found(self, text: str) -> str:
-        """Return a heading as it is stored: no full stop, not in capitals."""
+        """Return a heading as it is stored: without full stop, not in capitals."""
         text = text.rstrip(".: ")
         self._concluded = self._concluded or bool(_LAST.match(text))
         if not text.isupper():
@@ -79,8 +79,9 @@ class Headings:
         return text.title() if " " in text else text.capitalize()
 
     def _follows(self, numbered: re.Match[str]) -> bool:
-        """Tell whether this number can come next, and if so remember it."""
+        """Return whether this number can come next; if so, keep it as the last one."""
         key = self._key(numbered["number"])
+        # A usual name makes up for numbers that the extractor lost.
         named = _NAMED.fullmatch(numbered["title"])
         good = key is not None and (_is_next(key, self._last) or (bool(named) and key > self._last))
         if key is not None and good:
@@ -105,14 +106,14 @@ class Headings:
 
 
 def _is_next(key: tuple[int, ...], last: tuple[int, ...]) -> bool:
-    """Tell whether the number ``key`` can come after ``last``."""
-    same = 0  # how many levels they share
+    """Return whether the number ``key`` can come after ``last``."""
+    same = 0  # the number of levels that are equal
     while same < min(len(key), len(last)) and key[same] == last[same]:
         same += 1
     if same == len(key):
         return False
     if same < len(key) - 1 and key[same + 1 :] != (1,):
-        return False  # "4.2.3" wants a "4.2" before it, "5.1" may do without "5"
+        return False  # "4.2.3" needs a "4.2" before it, "5.1" does not need a "5"
     before = last[same] if same < len(last) else 0
     return key[same] - before in {1, 2} or (
         same == 0 and before < _APPENDICES < key[0] <= _APPENDICES + 2
@@ -125,12 +126,12 @@ def _roman(number: str) -> int:
 
 
 def is_numbered(text: str) -> bool:
-    """Tell whether ``text`` begins as a numbered heading does."""
+    """Return whether ``text`` begins as a numbered heading does."""
     return bool(_NUMBERED.fullmatch(text))
 
 
 def is_title(text: str) -> bool:
-    """Tell whether ``text`` reads as a heading: a few words, no sentence, no formula."""
+    """Return whether ``text`` looks like a heading: a few words, not a sentence, not a formula."""
     letters = sum(map(len, _LETTERS.findall(text)))
     return (
         len(text.split()) <= _WORDS
@@ -143,21 +144,24 @@ def is_title(text: str) -> bool:
 
 
 def is_abstract(text: str) -> bool:
-    """Tell whether the line ``text`` is, or begins with, the heading of the abstract."""
+    """Return whether the line ``text`` is, or begins with, the heading of the abstract."""
     return text.casefold().rstrip(".:") == "abstract" or inline_abstract(text) > 0
 
 
 def inline_abstract(text: str) -> int:
-    """Return where the text after a run-in "Abstract—" begins; 0 when there is none."""
+    """Return the position of the text after "Abstract—" on the same line; 0 when there is none."""
     found = _INLINE_ABSTRACT.match(text)
     return found.end() if found else 0
 
 
 def is_references(text: str) -> bool:
-    """Tell whether the line ``text`` is the heading of the reference list."""
+    """Return whether the line ``text`` is the heading of the reference list.
+
+    "references" in small letters is the broken end of a sentence.
+    """
     return text[0] != "r" and bool(_REFERENCES.match(text))
 
 
 def is_appendix(text: str) -> bool:
-    """Tell whether the line ``text`` is the heading of an appendix."""
+    """Return whether the line ``text`` is the heading of an appendix."""
     return bool(_APPENDIX.fullmatch(text)) and text[0].isupper() and is_title(text.rstrip(".:"))

@@ -1,4 +1,4 @@
-"""How good extracted text is: the share of known words, and words glued together or torn apart."""
+"""Measure extracted text: the share of known words, and the words glued together or torn apart."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 WORD = re.compile(r"[^\W\d_]+")
 _WORD_LENGTH = 3
 _GLUED_LENGTH = 8  # shorter unknown words split into known ones by chance
-_PIECE_LENGTH = 4  # the list also holds "ede" and "kor", with which most names could be spelt
-# Texts rather than lists of strings, which would stand one a line.
+_PIECE_LENGTH = 4  # the list also has "ede" and "kor": most names can be made of such pieces
 _JOINTS = frozenset(
     re.findall("[a-z]+", "and are can for from has not our that the this was we with")
 )
@@ -24,9 +23,9 @@ _SHORT_PIECES = _JOINTS | frozenset(re.findall("[a-z]+", "a an as at be by in is
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """The measure of one text: ``share`` of its ``words`` (three letters or more) that are known.
+    """The measure of one text: the ``share`` of its ``words`` (three letters or more) that are known.
 
-    ``glued`` and ``torn`` count damage, whether or not the share shows it.
+    ``glued`` and ``torn`` are numbers of words. Both are needed: torn pieces can be known words.
     """
 
     share: float
@@ -43,13 +42,13 @@ class Quality:
 @cache
 def word_list() -> frozenset[str]:
     """Return the 160,000 English words of pyspellchecker's dictionary, inflected forms included."""
-    from spellchecker import SpellChecker  # noqa: PLC0415 - 0.2 s that only `parse` should pay
+    from spellchecker import SpellChecker  # noqa: PLC0415 - takes 0.2 s
 
     return frozenset(SpellChecker(language="en").word_frequency.dictionary)
 
 
 def measure(text: str, known: AbstractSet[str]) -> Quality:
-    """Measure ``text`` against the lower-case words of ``known``."""
+    """Return the measure of ``text``; ``known`` holds lower-case words."""
     words = [word.casefold() for word in WORD.findall(text)]
     long_words = [word for word in words if len(word) >= _WORD_LENGTH]
     return Quality(
@@ -61,10 +60,10 @@ def measure(text: str, known: AbstractSet[str]) -> Quality:
 
 
 def is_glued(word: str, known: AbstractSet[str]) -> bool:
-    """Tell whether ``word`` is several words run together ("ofthenetwork").
+    """Return whether ``word`` is several words without spaces ("ofthenetwork").
 
-    Two content words are no proof ("hyperparameter"): it takes a joint such as "the", or three
-    pieces two of which are content words.
+    Two content words are not enough, because "hyperparameter" is one word. One of two pieces must be
+    a joint such as "the", or there must be three pieces, two of them content words.
     """
     if len(word) < _GLUED_LENGTH or word in known:
         return False
@@ -76,21 +75,25 @@ def is_glued(word: str, known: AbstractSet[str]) -> bool:
 
 
 def _split(word: str, known: AbstractSet[str]) -> list[str]:
-    """Split ``word`` into the fewest known words; an empty list when it cannot be."""
+    """Return the fewest known words that make up ``word``; an empty list when there are none."""
+    # best[n] is the answer for the first n letters, or None.
     best: list[list[str] | None] = [[]]
     for end in range(1, len(word) + 1):
-        found: list[str] | None = None
-        for start, before in enumerate(best):
-            piece = word[start:end]
-            if before is not None and (found is None or len(before) + 1 < len(found)):
-                long_enough = len(piece) >= _PIECE_LENGTH and piece in known
-                found = [*before, piece] if long_enough or piece in _SHORT_PIECES else found
-        best.append(found)
+        splits = [
+            [*before, word[start:end]]
+            for start, before in enumerate(best)
+            if before is not None and _is_piece(word[start:end], known)
+        ]
+        best.append(min(splits, key=len, default=None))
     return best[-1] or []
 
 
+def _is_piece(text: str, known: AbstractSet[str]) -> bool:
+    return text in _SHORT_PIECES or (len(text) >= _PIECE_LENGTH and text in known)
+
+
 def count_torn(text: str, known: AbstractSet[str]) -> int:
-    """Count neighbours that are no words by themselves but one when joined ("trai ning")."""
+    """Return the number of neighbours that are a word only when joined ("trai ning")."""
     found = 0
     for line in text.splitlines():
         tokens = line.split()
@@ -101,9 +104,9 @@ def count_torn(text: str, known: AbstractSet[str]) -> int:
 
 
 def is_torn(left: str, right: str, known: AbstractSet[str]) -> bool:
-    """Tell whether ``left`` and ``right`` are the halves of one word."""
+    """Return whether ``left`` and ``right`` are the halves of one word."""
     joined = (left + right).casefold()
     if len(joined) < 4 or joined not in known or right != right.lower():
         return False
-    # A single letter beside a word is rather a symbol of mathematics ("b and").
+    # A single letter next to a word is a mathematical symbol ("b and"), not half of a word.
     return any(len(half) > 1 and half not in known for half in (left.casefold(), right))

@@ -1,13 +1,13 @@
-"""Structure of a paper from its lines: sections and paragraphs of prose.
+"""Divide the lines of a paper into sections and paragraphs of prose.
 
-All on text alone, so that it holds for every extractor:
+The rules use the text only, so they work with every extractor:
 
-- What precedes the abstract (names, addresses) is left out, and so is the reference list; an
-  appendix after the references is kept, being prose of the same authors.
+- Everything before the abstract (names, addresses) and the list of references is left out. An
+  appendix after the references is kept, because the authors wrote it as prose too.
 - A paragraph ends with a sentence whose last line is clearly shorter than the others. Formulas and
-  figures are left out (see ``prose``) without ending one: it goes on with the next prose, on the
-  next page too. Captions and footnotes are paragraphs of their own; the text that they interrupt
-  waits.
+  figures are left out (see ``prose``) and do not end a paragraph: it continues with the next prose,
+  also on the next page. Captions and footnotes are paragraphs of their own; the paragraph that they
+  interrupt continues after them.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from paperlora.pipeline.parse.prose import (
     FOOTNOTE,
     ITEM,
     LETTERS,
-    Page,
+    LineLengths,
     ends_sentence,
     is_open,
     prose,
 )
 
-_HEADING = 0.4  # of the usual line: the first line of a heading that needs two
-_MIN_WORDS = 8  # a paragraph with fewer is a stray label
+_HEADING = 0.4  # share of the usual line length: shorter headings have no second line
+_MIN_WORDS = 8  # a paragraph with fewer is a label of a figure
 
 
 @dataclass(kw_only=True)
 class Paragraph:
-    """Lines that belong together, under the heading ``section`` ("" before the first)."""
+    """Lines that belong together, under the heading ``section`` ("" before the first heading)."""
 
     section: str
     lines: list[Line] = field(default_factory=list)
     aside: bool = False
-    """Whether it is a caption or a footnote."""
+    """Whether the paragraph is a caption or a footnote."""
 
     @property
     def last(self) -> Line:
@@ -71,11 +71,12 @@ def body(lines: list[Line]) -> list[Line]:
 
 
 def _is_introduction(text: str) -> bool:
+    # "1 Introduction", "I. INTRODUCTION" and "I NTRODUCTION": strip the number, and the I with it.
     return text.casefold().lstrip("0123456789i. ").rstrip(".:").replace(" ", "") == "ntroduction"
 
 
 def first_title(lines: list[Line]) -> str:
-    """Return the title as the first page has it, or nothing."""
+    """Return the title from the first page, or ""."""
     for i, line in enumerate(lines[:10]):
         if line.page == 1 and " " in line.text and is_title(line.text):
             following = lines[i + 1].text if is_open(line.text) and i + 1 < len(lines) else ""
@@ -85,8 +86,8 @@ def first_title(lines: list[Line]) -> str:
 
 def paragraphs(lines: list[Line]) -> list[Paragraph]:
     """Group the lines of ``body`` into paragraphs under their section headings, prose only."""
-    page = Page(lines)
-    assembly = Assembly(page)
+    lengths = LineLengths(lines)
+    assembly = Assembly(lengths)
     headings = Headings()
     kept = prose(lines)
     rest = iter(range(len(lines)))
@@ -94,7 +95,7 @@ def paragraphs(lines: list[Line]) -> list[Paragraph]:
         line = lines[i]
         text_start = inline_abstract(line.text)
         heading = "Abstract" if text_start else headings.match(line.text)
-        if heading and not text_start and _runs_on(lines, i, page):
+        if heading and not text_start and _has_second_line(lines, i, lengths):
             heading = join_heading(heading, lines[next(rest)].text)
         if heading:
             assembly.start_section(heading)
@@ -108,8 +109,8 @@ def paragraphs(lines: list[Line]) -> list[Paragraph]:
     ]
 
 
-def _runs_on(lines: list[Line], index: int, page: Page) -> bool:
-    """Tell whether the heading at ``index`` goes on in the next line: "… Internal / Shift"."""
+def _has_second_line(lines: list[Line], index: int, lengths: LineLengths) -> bool:
+    """Return whether the heading at ``index`` continues on the next line: "… Internal / Shift"."""
     if index + 2 >= len(lines) or len(lines[index].text.split()) < 3:
         return False
     following = lines[index + 1]
@@ -119,9 +120,9 @@ def _runs_on(lines: list[Line], index: int, page: Page) -> bool:
         return True
     words = [word for word in LETTERS.findall(following.text) if len(word) > 3]
     return (
-        page.is_short(following)
-        and not page.is_short(lines[index], _HEADING)
-        and not page.is_short(lines[index + 2])
+        lengths.is_short(following)
+        and not lengths.is_short(lines[index], _HEADING)
+        and not lengths.is_short(lines[index + 2])
         and (following.text[0].islower() or all(word[0].isupper() for word in words))
         and is_title(following.text)
     )
@@ -135,29 +136,29 @@ def join_heading(first: str, second: str) -> str:
 
 
 class Assembly:
-    """Paragraphs while they are put together: one grows, one may wait behind an aside."""
+    """Build the paragraphs line by line; a caption or footnote (an aside) may interrupt one."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, lengths: LineLengths) -> None:
         """Start with one empty paragraph before the first section."""
-        self._page = page
+        self._lengths = lengths
         self._now = Paragraph(section="")
-        self._waiting: Paragraph | None = None
+        self._interrupted: Paragraph | None = None
         self.done = [self._now]
 
     def start_section(self, heading: str) -> None:
         """Begin the section ``heading``."""
-        self._waiting = None
+        self._interrupted = None
         self._open(heading, aside=False)
 
     def add(self, line: Line) -> None:
-        """Put ``line`` where it belongs: the growing paragraph, the waiting one or a new one."""
+        """Add ``line`` to the current paragraph, to the interrupted one or to a new one."""
         now = self._now
         if self._is_aside(line):
             if now.lines and not now.aside and not ends_sentence(now.last.text):
-                self._waiting = now
+                self._interrupted = now
             self._open(now.section, aside=True)
-        elif now.aside and self._waiting and self._ends(now, line):
-            self._now, self._waiting = self._waiting, None
+        elif now.aside and self._interrupted and self._ends(now, line):
+            self._now, self._interrupted = self._interrupted, None
         elif self._breaks(line):
             self._open(now.section, aside=False)
         self._now.lines.append(line)
@@ -167,23 +168,28 @@ class Assembly:
         self.done.append(self._now)
 
     def _is_aside(self, line: Line) -> bool:
-        """Tell whether ``line`` begins a caption or footnote; "Table 2 and / Fig. 4." does not."""
+        """Return whether ``line`` begins a caption or footnote.
+
+        In "Table 2 and / Fig. 4.", the second line does not: the first one is open.
+        """
         if self._now.lines and is_open(self._now.last.text) and self._now.last.page == line.page:
             return False
         return bool(CAPTION.match(line.text) or FOOTNOTE.match(line.text))
 
     def _ends(self, aside: Paragraph, line: Line) -> bool:
-        """Tell whether ``line`` is no more part of ``aside``."""
-        short = not self._page.is_full(aside.last)
+        """Return whether ``aside`` is over before ``line``."""
+        short = not self._lengths.is_full(aside.last)
         return ends_sentence(aside.last.text) and (short or not line.text[0].isupper())
 
     def _breaks(self, line: Line) -> bool:
-        """Tell whether ``line`` begins a paragraph."""
+        """Return whether ``line`` begins a new paragraph."""
         if not self._now.lines:
             return False
         last = self._now.last
         if ITEM.match(line.text) and not line.text[0].isalpha():
             return ends_sentence(last.text) or last.text[-1] in ";,"
         return (
-            ends_sentence(last.text) and not self._page.is_full(last) and not line.text[0].islower()
+            ends_sentence(last.text)
+            and not self._lengths.is_full(last)
+            and not line.text[0].islower()
         )

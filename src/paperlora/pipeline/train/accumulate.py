@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -29,25 +29,6 @@ if TYPE_CHECKING:
     from paperlora.pipeline.model.store import Weights
 
 
-class Accumulator(Protocol):
-    """The interface of both ways."""
-
-    def gradients(self, batch: Sequence[Encoded], stop: Callable[[], bool]) -> float | None:
-        """Set the ``grad`` of the adapter's parameters; return the mean loss in nats per answer token.
-
-        Return None, with the gradients incomplete, as soon as ``stop()`` is true.
-        """
-
-    def loss(self, examples: Sequence[Encoded]) -> float:
-        """Return the mean loss in nats per answer token, without gradients."""
-
-    def changed(self) -> None:
-        """Read the adapter's parameters again: the optimiser or a checkpoint changed them."""
-
-    def describe(self) -> dict[str, Any]:
-        """Return ``train.how`` of the report: the step's name and its settings."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class StockAccumulator:
     """Runs one example after another through the peft model and autograd."""
@@ -56,7 +37,10 @@ class StockAccumulator:
     device: torch.device
 
     def gradients(self, batch: Sequence[Encoded], stop: Callable[[], bool]) -> float | None:
-        """See ``Accumulator``."""
+        """Set the ``grad`` of the adapter's parameters; return the mean loss in nats per answer token.
+
+        Return None, with the gradients incomplete, as soon as ``stop()`` is true.
+        """
         tokens = _answer_tokens(batch)
         self.tuned.train()
         for parameter in checkpoint.trainable(self.tuned).values():
@@ -71,7 +55,7 @@ class StockAccumulator:
         return total
 
     def loss(self, examples: Sequence[Encoded]) -> float:
-        """See ``Accumulator``."""
+        """Return the mean loss in nats per answer token, without gradients."""
         self.tuned.eval()
         with torch.inference_mode():
             total = sum(
@@ -80,10 +64,10 @@ class StockAccumulator:
         return total / _answer_tokens(examples)
 
     def changed(self) -> None:
-        """See ``Accumulator``."""
+        """Accept that the optimiser or a checkpoint changed the adapter: autograd needs no copy of it."""
 
     def describe(self) -> dict[str, Any]:
-        """See ``Accumulator``."""
+        """Return ``train.how`` of the report: the step's name and its settings."""
         return {"step": "stock"}
 
 
@@ -97,7 +81,7 @@ class PackedAccumulator:
     described: dict[str, Any] = field(default_factory=dict)
 
     def gradients(self, batch: Sequence[Encoded], stop: Callable[[], bool]) -> float | None:
-        """See ``Accumulator``."""
+        """See ``StockAccumulator``."""
         self.runner.model.adapters.gradient.zero_()
         scale = 1 / _answer_tokens(batch)
         losses = []  # on the device: reading each one would wait for its row
@@ -108,18 +92,21 @@ class PackedAccumulator:
         return float(torch.stack(losses).sum()) * scale
 
     def loss(self, examples: Sequence[Encoded]) -> float:
-        """See ``Accumulator``."""
+        """See ``StockAccumulator``."""
         rows = packing.pack(examples, self.longest)
         total = torch.stack([self.runner.loss(row) for row in rows]).sum()
         return float(total) / _answer_tokens(examples)
 
     def changed(self) -> None:
-        """See ``Accumulator``."""
+        """Copy the adapter, which the optimiser or a checkpoint changed, to the compute dtype."""
         self.runner.model.adapters.refresh()
 
     def describe(self) -> dict[str, Any]:
-        """See ``Accumulator``."""
+        """See ``StockAccumulator``."""
         return {**self.described, "setup_seconds": round(self.runner.seconds, 3)}
+
+
+Accumulator = StockAccumulator | PackedAccumulator
 
 
 def _answer_tokens(examples: Sequence[Encoded]) -> int:

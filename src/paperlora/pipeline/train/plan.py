@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from paperlora.environment.host.diagnosis import Fit
 from paperlora.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,16 +47,6 @@ class Shape:
     laurel_rank: int = 64
     itemsize: int = 2
     """Bytes of a number in the compute dtype; not in ``config.json``."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fit:
-    """One line of ``doctor``'s table: what a model at a length needs."""
-
-    model: str
-    max_length: int
-    gpu_bytes: int
-    note: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Each kernel against what it stands for; on a machine without a GPU, Triton interprets them."""
+"""Each kernel against its definition in ``plain``; without a GPU, Triton interprets the kernels."""
 
 import bitsandbytes
 import pytest
@@ -7,7 +7,7 @@ import torch
 from paperlora.pipeline.model.gemma3n import fused, plain
 from paperlora.pipeline.model.gemma3n.parameters import Adapter, Projection
 
-T, S, H = 3, 4, 48  # H is no power of two
+T, S, H = 3, 4, 48  # H is not a power of two
 
 
 class Weights:
@@ -38,7 +38,7 @@ def rows(*lead):
 
 
 def wide(width=H):
-    """A row-major matrix with room beside it, as the products' inputs have."""
+    """A row-major matrix with columns beside it, as the inputs of products have."""
     return torch.full((T, width + 8), float("nan"))[:, :width]
 
 
@@ -48,7 +48,7 @@ def assert_same(found, expected):
 
 
 def both(call):
-    """What ``call`` returns for either module; it makes its own outputs."""
+    """The results of ``call`` for both modules; it makes its own outputs."""
     return call(fused), call(plain)
 
 
@@ -216,7 +216,7 @@ def test_cross_entropy():
 
 
 def test_a_wrong_kernel_would_be_noticed(layer):
-    """The control: another eps is another result."""
+    """The control: another eps gives another result."""
     y = rows() * 1e-3
     right = plain.add_ple_backward(layer, y, rows(S))
     layer.eps = 1e-5
@@ -224,7 +224,7 @@ def test_a_wrong_kernel_would_be_noticed(layer):
         assert_same([fused.add_ple_backward(layer, y, rows(S))], [right])
 
 
-def test_what_keeps_triton_from_compiling_is_named(monkeypatch):
+def test_the_obstacle_to_compiling_is_named(monkeypatch):
     assert "bfloat16" in fused.obstacle(torch.float32)
     monkeypatch.setenv("PATH", "")
     assert "C compiler" in fused.obstacle(torch.bfloat16)

@@ -11,7 +11,7 @@ def example(before, after, first):
     return Encoded(prompt=list(ids[:before]), answer=list(ids[before:]))
 
 
-def test_every_example_is_in_one_row_whole_and_apart():
+def test_every_example_is_in_one_row_uncut_and_apart():
     rng = random.Random(0)
     found = [example(rng.randrange(1, 300), rng.randrange(1, 200), 1000 * n) for n in range(30)]
     rows = packing.pack(found, 1024)
@@ -35,13 +35,13 @@ def test_a_label_is_the_next_token():
     assert row.ids[5:] == [10] * 251
 
 
-def test_few_tokens_take_a_short_row():
+def test_few_tokens_get_a_short_row():
     assert packing.lengths(1024) == [256, 512, 1024]
     assert packing.lengths(1000) == [256, 512, 1024]
     assert packing.lengths(100) == [128]
     assert [len(row.ids) for row in packing.pack([example(200, 40, 0)], 1024)] == [256]
 
 
-def test_an_example_that_fits_no_row_is_refused():
+def test_an_example_that_is_too_long_is_refused():
     with pytest.raises(ValueError, match="1030 tokens"):
         packing.pack([example(1000, 30, 0)], 1024)

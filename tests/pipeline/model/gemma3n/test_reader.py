@@ -29,7 +29,7 @@ def change(folder, edit):
     save_file(tensors, path)
 
 
-def test_every_weight_is_the_checkpoints_up_to_its_four_bits(folder):
+def test_every_weight_is_that_of_the_checkpoint_up_to_its_four_bits(folder):
     ours = reader.read(folder, device=CPU, dtype=torch.float32)
     whole = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     packed = 0
@@ -52,7 +52,7 @@ def test_every_weight_is_the_checkpoints_up_to_its_four_bits(folder):
     coefficients = ours.get_parameter("model.layers.0.altup.prediction_coefs.weight")
     assert (
         coefficients.dtype == torch.float32
-    )  # AltUp clamps them, which packed ones could not take
+    )  # AltUp clamps them, which packed data does not allow
 
 
 def test_the_table_stays_in_its_file(folder):
@@ -60,7 +60,7 @@ def test_the_table_stays_in_its_file(folder):
     embedding = ours.model.embed_tokens_per_layer
     assert isinstance(embedding, HostEmbedding)
     assert not list(embedding.parameters())
-    assert embedding.table[0].dtype == torch.bfloat16  # as it lies in the file, not converted
+    assert embedding.table[0].dtype == torch.bfloat16  # as in the file, not converted
     ids = torch.tensor([[3, 9], [9, 200]])
     table = load_file(folder / "model.safetensors")["model.embed_tokens_per_layer.weight"].float()
     expected = table[ids] * 4  # the square root of its width of 16
@@ -90,7 +90,7 @@ def test_a_missing_shard_and_a_missing_table_are_named(folder):
         reader.read(folder, device=CPU, dtype=torch.float32)
 
 
-def test_only_gemma_3n_goes_this_way(folder):
+def test_only_gemma_3n_is_recognised(folder):
     assert reader.is_gemma3n(folder)
     (folder / "config.json").write_text('{"model_type": "llama"}')
     assert not reader.is_gemma3n(folder)

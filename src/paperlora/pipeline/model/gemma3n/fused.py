@@ -1,9 +1,9 @@
 """The operations of ``plain`` as Triton kernels: this module allocates the outputs and launches them.
 
-Where it stands: ``layer`` calls these functions as it calls those of ``plain``, where shapes and
-meaning are documented; the kernels themselves are in ``kernels/``. An operation is one launch and
-one pass over its data, where autograd takes dozens. Triton compiles at first use, with a C compiler
-and Python's headers; ``obstacle`` names what is missing.
+Where it stands: ``layer`` calls these functions as it calls those of ``plain``, where the function of the
+same name documents meaning and shapes; the kernels themselves are in ``kernels/``. An operation is one
+launch and one pass over its data, where autograd takes dozens. Triton compiles at first use, with a C
+compiler and Python's headers; ``obstacle`` names what is missing.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ def _streams(h: Tensor) -> dict[str, int]:
 
 
 def predict(layer: Layer, h: Tensor, x: Tensor) -> Tensor:
-    """See ``plain.predict``."""
     p = torch.empty_like(h)
     _, tokens, hidden = h.shape
     streams.predict[(tokens,)](
@@ -62,7 +61,6 @@ def predict(layer: Layer, h: Tensor, x: Tensor) -> Tensor:
 
 
 def predict_backward(layer: Layer, h: Tensor, dp: Tensor, skip: Tensor, dx: Tensor) -> Tensor:
-    """See ``plain.predict_backward``."""
     dh = torch.empty_like(h)
     _, tokens, hidden = h.shape
     streams.predict_backward[(tokens,)](
@@ -73,7 +71,6 @@ def predict_backward(layer: Layer, h: Tensor, dp: Tensor, skip: Tensor, dx: Tens
 
 
 def rotate(y: Tensor, weight: Tensor | None, eps: float, rotary: Pair | None, heads: int) -> Tensor:
-    """See ``plain.rotate``."""
     tokens, width = y.shape
     out = y.new_empty(heads, tokens, width // heads)
     cos, sin = rotary or (out, out)  # any pointer: without TURN they are not read
@@ -87,7 +84,6 @@ def rotate(y: Tensor, weight: Tensor | None, eps: float, rotary: Pair | None, he
 def rotate_backward(
     y: Tensor, weight: Tensor | None, eps: float, rotary: Pair | None, dout: Tensor, dy: Tensor
 ) -> None:
-    """See ``plain.rotate_backward``."""
     heads, tokens, width = dout.shape
     if dout.stride(2) != 1:  # the kernel reads a head as neighbours in memory
         dout = dout.contiguous()
@@ -120,7 +116,7 @@ def _shared_memory(device: int) -> int:
 def attend(
     q: Tensor, k: Tensor, v: Tensor, bounds: Pair, window: int
 ) -> tuple[Tensor, Tensor | None]:
-    """See ``plain.attend``; the second result is the logarithm of each query's sum, float32 [heads, T]."""
+    """Return attention and ``lse`` (``kernels.attention``), float32 [heads, T]; see ``plain.attend``."""
     heads, tokens, width = q.shape
     out = torch.empty_like(q)
     lse = q.new_empty(heads, tokens, dtype=torch.float32)
@@ -139,7 +135,6 @@ def attend_backward(
     attention: tuple[Tensor, Tensor | None],
     dout: Tensor,
 ) -> tuple[Tensor, ...]:
-    """See ``plain.attend_backward``."""
     q, k, v = inputs
     out, lse = attention
     heads, tokens, width = q.shape
@@ -167,7 +162,6 @@ def attend_backward(
 
 
 def combine(layer: Layer, o: Tensor, p0: Tensor, x: Tensor, low: Tensor, f: Tensor) -> Tensor:
-    """See ``plain.combine``."""
     a = torch.empty_like(o)
     tokens, hidden = o.shape
     rows.combine[(tokens,)](
@@ -180,7 +174,6 @@ def combine(layer: Layer, o: Tensor, p0: Tensor, x: Tensor, low: Tensor, f: Tens
 def combine_backward(
     layer: Layer, o: Tensor, low: Tensor, a: Tensor, da: Tensor, df: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """See ``plain.combine_backward``."""
     do, dlow, skip = torch.empty_like(o), torch.empty_like(o), torch.empty_like(o)
     tokens, hidden = o.shape
     rows.combine_backward[(tokens,)](
@@ -192,7 +185,6 @@ def combine_backward(
 
 
 def activate(y: Tensor, cutoff: float | None, h: Tensor) -> None:
-    """See ``plain.activate``."""
     width = y.shape[1] // 2
     rows.activate[(len(y),)](
         y, h, cutoff or 0.0, width, y.stride(0), h.stride(0),
@@ -201,7 +193,6 @@ def activate(y: Tensor, cutoff: float | None, h: Tensor) -> None:
 
 
 def activate_backward(y: Tensor, cutoff: float | None, dh: Tensor) -> None:
-    """See ``plain.activate_backward``."""
     width = y.shape[1] // 2
     rows.activate_backward[(len(y),)](
         y, dh, cutoff or 0.0, width, y.stride(0), dh.stride(0),
@@ -212,7 +203,6 @@ def activate_backward(y: Tensor, cutoff: float | None, dh: Tensor) -> None:
 def correct(
     layer: Layer, a: Tensor, m: Tensor, p: Tensor, *, keep: bool
 ) -> tuple[Tensor | None, Tensor]:
-    """See ``plain.correct``."""
     q = torch.empty_like(p) if keep else None
     u = torch.empty_like(a)
     _, tokens, hidden = p.shape
@@ -225,7 +215,6 @@ def correct(
 
 
 def correct_backward(layer: Layer, a: Tensor, m: Tensor, p: Tensor, dq: Tensor, du: Tensor) -> Pair:
-    """See ``plain.correct_backward``."""
     da, dm = torch.empty_like(a), torch.empty_like(m)
     _, tokens, hidden = p.shape
     streams.correct_backward[(tokens,)](
@@ -236,7 +225,6 @@ def correct_backward(layer: Layer, a: Tensor, m: Tensor, p: Tensor, dq: Tensor, 
 
 
 def gate_ple(g: Tensor, e: Tensor) -> Tensor:
-    """See ``plain.gate_ple``."""
     z = torch.empty_like(g)
     width = g.shape[1]
     rows.gate_ple[(len(g),)](g, e, z, width, e.stride(0), B=_width(width), num_warps=1)
@@ -244,7 +232,6 @@ def gate_ple(g: Tensor, e: Tensor) -> Tensor:
 
 
 def gate_ple_backward(g: Tensor, e: Tensor, dz: Tensor) -> Tensor:
-    """See ``plain.gate_ple_backward``."""
     dg = torch.empty_like(g)
     width = g.shape[1]
     rows.gate_ple_backward[(len(g),)](
@@ -254,7 +241,6 @@ def gate_ple_backward(g: Tensor, e: Tensor, dz: Tensor) -> Tensor:
 
 
 def add_ple(layer: Layer, q: Tensor, y: Tensor) -> None:
-    """See ``plain.add_ple``."""
     _, tokens, hidden = q.shape
     streams.add_ple[(tokens,)](
         q, y, layer.ple_norm, tokens, hidden, layer.eps, **_streams(q), num_warps=4
@@ -262,7 +248,6 @@ def add_ple(layer: Layer, q: Tensor, y: Tensor) -> None:
 
 
 def add_ple_backward(layer: Layer, y: Tensor, dq: Tensor) -> Tensor:
-    """See ``plain.add_ple_backward``."""
     dy = torch.empty_like(y)
     _, tokens, hidden = dq.shape
     streams.add_ple_backward[(tokens,)](
@@ -272,8 +257,8 @@ def add_ple_backward(layer: Layer, y: Tensor, dq: Tensor) -> Tensor:
 
 
 def expand(one: Projection, out: Tensor, place: int) -> None:
-    """See ``plain.expand``; the kernel has only NF4 with double quantisation in whole blocks of 64."""
     state, pair = one.state, one.adapter
+    # The kernel has only NF4 with double quantisation, in whole blocks of 64.
     if state is None or not state.nested or state.blocksize != 64 or one.columns % 64:
         plain.expand(one, out, place)
         return
@@ -290,8 +275,7 @@ def expand(one: Projection, out: Tensor, place: int) -> None:
 def cross_entropy(
     logits: Tensor, labels: Tensor, cap: float, scale: Tensor, losses: Tensor
 ) -> None:
-    """See ``plain.cross_entropy``; the kernel needs a cap, which bounds the exponentials."""
-    if not cap:
+    if not cap:  # the kernel needs one, to bound its exponentials
         plain.cross_entropy(logits, labels, cap, scale, losses)
         return
     tokens, vocabulary = logits.shape

@@ -1,7 +1,8 @@
-"""Where the inputs of the layers wait between the forward and the backward pass: GPU or host.
+"""Keeps the inputs of the layers on the host between the forward and the backward pass.
 
-Where it stands: ``step.run`` puts each layer's input and takes them back in reverse order, when a layer
-keeps nothing else. An input is the streams [S, T, H] in the compute dtype.
+Where it stands: ``step.run`` appends each layer's input and pops them in reverse order, when a layer keeps
+nothing else: in an ``OnHost`` with ``offload``, else in a list. An input is the streams [S, T, H] in the
+compute dtype.
 """
 
 from __future__ import annotations
@@ -11,27 +12,8 @@ import torch
 Tensor = torch.Tensor
 
 
-class OnDevice:
-    """Keeps each layer's input where it is."""
-
-    def __init__(self) -> None:
-        """Start with none."""
-        self.held: list[Tensor] = []
-
-    def put(self, h: Tensor) -> None:
-        """Keep the input of the next layer."""
-        self.held.append(h)
-
-    def done(self) -> None:
-        """Do nothing: ``OnHost`` needs to be told that all inputs were put."""
-
-    def take(self) -> Tensor:
-        """Return the last input that was not yet taken."""
-        return self.held.pop()
-
-
 class OnHost:
-    """Copies each input to pinned memory during the next layer's computation, and back before its use.
+    """A list of tensors that copies each to pinned memory while the next layer runs, and back before its use.
 
     The copies run on a stream of their own. A CUDA graph that captures the computation captures them too.
     """
@@ -44,7 +26,7 @@ class OnHost:
         self.count = 0
         self.back: list[Tensor] = []
 
-    def put(self, h: Tensor) -> None:
+    def append(self, h: Tensor) -> None:
         """Start to copy ``h``, and wait for the copy before it, which had the time of a whole layer."""
         if self.leaving is not None:
             self._left()
@@ -58,8 +40,8 @@ class OnHost:
         torch.cuda.current_stream().wait_stream(self.stream)
         self.leaving = None
 
-    def done(self) -> None:
-        """Wait for the last copy, and start to fetch the last input."""
+    def turn(self) -> None:
+        """Wait for the last copy, and start to fetch the last input: no more will be appended."""
         last = self.leaving
         assert last is not None  # noqa: S101 - a model has layers
         self._left()
@@ -73,10 +55,10 @@ class OnHost:
         with torch.cuda.stream(self.stream):
             self.back[index % 2].copy_(self.buffers[index], non_blocking=True)
 
-    def take(self) -> Tensor:
+    def pop(self) -> Tensor:
         """Return the last input and start to fetch the one before.
 
-        The result is valid until the next ``take``.
+        The result is valid until the next ``pop``.
         """
         self.count -= 1
         torch.cuda.current_stream().wait_stream(self.stream)

@@ -79,7 +79,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """The parameters of one ``Gemma3nTextDecoderLayer``; norms are [hidden] unless said otherwise."""
+    """The parameters of one ``Gemma3nTextDecoderLayer``; norms are [hidden] unless noted otherwise."""
 
     index: int
     sliding: bool

@@ -103,7 +103,7 @@ def _tensors(directory: Path) -> Iterator[tuple[str, torch.Tensor]]:
         if not (directory / name).is_file():
             raise DataError(f"{directory / name} is missing", remedy="fetch the model again")
         with safe_open(directory / name, framework="pt") as file:  # type: ignore[no-untyped-call]
-            for key in file.keys():  # noqa: SIM118 - no mapping
+            for key in file.keys():  # noqa: SIM118 - not a mapping
                 yield key, file.get_tensor(key)
 
 

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 
 from paperlora.pipeline.model.gemma3n import layer as layers
 from paperlora.pipeline.model.gemma3n import parameters, products
-from paperlora.pipeline.model.gemma3n.layer_inputs import OnDevice, OnHost
+from paperlora.pipeline.model.gemma3n.layer_inputs import OnHost
 
 if TYPE_CHECKING:
     from paperlora.pipeline.model.gemma3n.layer import Context, Saved
@@ -33,7 +33,7 @@ SMALLEST_SQUARE = 1e-5
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """A row on the device, [T] int64 each unless said otherwise; a captured step reads these tensors."""
+    """A row on the device, [T] int64 each unless noted otherwise; a captured step reads these tensors."""
 
     ids: Tensor
     positions: Tensor
@@ -139,19 +139,19 @@ def run(model: Model, given: Inputs, *, train: bool) -> Tensor:
     with torch.no_grad():
         context, h = _first_streams(model, given)
         keep = train and model.activations == "keep"
-        parked = (
-            OnHost(given.host_buffers, h.device) if train and given.host_buffers else OnDevice()
-        )
+        parked: list[Tensor] | OnHost = []
+        if train and given.host_buffers:
+            parked = OnHost(given.host_buffers, h.device)
         saved: list[Saved | None] = []
         for layer in model.layers:
             if train and not keep:
-                parked.put(h)
+                parked.append(h)
             result, kept = layers.forward(context, layer, h, save=keep)
             assert result is not None  # noqa: S101 - `result` is True by default
             h = result
             saved.append(kept)
-        if train and not keep:
-            parked.done()
+        if isinstance(parked, OnHost):
+            parked.turn()
         loss, dh = _loss(model, h, given, train=train)
         del h, result  # the last streams are not needed again: the backward pass gets their memory
         if not train:
@@ -159,7 +159,7 @@ def run(model: Model, given: Inputs, *, train: bool) -> Tensor:
         for layer in reversed(model.layers):
             one = saved.pop()
             if one is None:
-                one = layers.forward(context, layer, parked.take(), save=True, result=False)[1]
+                one = layers.forward(context, layer, parked.pop(), save=True, result=False)[1]
             assert one is not None  # noqa: S101 - `save` is True
             dh = layers.backward(context, layer, one, dh)
             del one  # or the next recomputation would hold two layers at once

@@ -1,0 +1,37 @@
+import bitsandbytes
+import pytest
+import torch
+from tiny_step import CPU, adapted
+
+from paperlora.errors import InputError
+from paperlora.pipeline.model import load
+
+
+def test_linear_weights_are_nf4_and_altup_is_not():
+    base, _ = adapted()
+    kinds = {name: type(module) for name, module in base.model.named_modules()}
+    four_bit = {
+        name for name, kind in kinds.items() if issubclass(kind, bitsandbytes.nn.Linear4bit)
+    }
+    assert any(name.endswith("up_proj.base_layer") for name in four_bit)
+    assert not [n for n in four_bit if "prediction_coefs" in n or "correction_coefs" in n]
+    weight = base.model.model.layers[0].mlp.up_proj.base_layer.weight
+    assert (weight.dtype, weight.quant_state.quant_type) == (torch.uint8, "nf4")
+    assert weight.quant_state.nested
+
+
+def test_the_parameters_of_packed_weights_are_counted_whole():
+    base, tuned = adapted()
+    from transformers import AutoModelForCausalLM
+
+    plain = AutoModelForCausalLM.from_pretrained(base.weights.directory)
+    assert load.parameter_count(tuned) == sum(p.numel() for p in plain.parameters())
+
+
+def test_an_absent_device_and_an_unknown_dtype_are_refused():
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="no CUDA"):
+            load.device("cuda")
+    assert load.device("cpu") == CPU
+    with pytest.raises(InputError, match="compute_dtype"):
+        adapted("model.compute_dtype=int8")
