@@ -273,6 +273,7 @@ def test_other_training_code_does_not_train_again(run, tmp_path, command):
     assert len(about) == 1, result.stderr
 
 
+@pytest.mark.slow
 def test_other_training_code_trains_again_with_train(run, tmp_path):
     # R1, R2: the code of training is part of its key; the same bytes need no second copy.
     before = weights(run)
@@ -588,6 +589,7 @@ def test_ctrl_c_in_a_forced_training_leaves_the_adapter(run, finished):
     assert (run / "train.json").read_bytes() == (finished / "train.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_training_that_is_killed_leaves_the_old_adapter(run, finished):
     # R2: no handler runs at a power cut.
     command = [sys.executable, "-u", "-m", "paperlora", "train", "--run", "a", "--unverified",
@@ -1293,6 +1295,7 @@ sys.exit(code or main(["eval", *common]))
 """
 
 
+@pytest.mark.slow
 def test_a_hub_model_is_scored_at_the_commit_that_it_was_trained_on(run, model, papers, tmp_path):
     # F7: `main` moved between training and scoring.
     import moving_hub
