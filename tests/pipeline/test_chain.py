@@ -6,11 +6,11 @@ from made_up import ENVIRONMENT, document
 
 from paperlora.errors import DataError, InputError
 from paperlora.files import read_json, sha256_file, write_json, write_jsonl
-from paperlora.pipeline import chain, run
+from paperlora.pipeline import chain, inputs, run
 from paperlora.pipeline.model import store
 from paperlora.pipeline.parse import parse
 
-ADAPTER = chain.ADAPTER
+ADAPTER = inputs.ADAPTER
 QUICK = (
     *("train.max_steps=4", "eval.questions=2", "eval.passages=1"),
     *("model.max_length=256", "eval.max_new_tokens=4"),
@@ -208,9 +208,9 @@ def test_a_change_of_code_or_data_is_named_too(done, monkeypatch):
         assert "the code of train" in chain.adapter_note(job)
     with (done / "dataset" / "train.jsonl").open("a") as file:
         file.write("{}\n")
-    assert "the data of train" in chain.adapter_note(job)
+    assert "the examples" in chain.adapter_note(job)
     (done / "documents.jsonl").unlink()
-    assert "the documents of dataset" in chain.adapter_note(job)
+    assert "the text of the papers" in chain.adapter_note(job)
 
 
 def test_an_evaluation_without_an_adapter_is_refused(papers, tmp_path):
@@ -219,6 +219,14 @@ def test_an_evaluation_without_an_adapter_is_refused(papers, tmp_path):
         with pytest.raises(DataError, match=r"has no adapter.*run `train`"):
             execute(tmp_path / "run", [command])
     assert not (tmp_path / "run" / "train.json").exists()
+
+
+@pytest.mark.parametrize("name", ["adapter/adapter_config.json", "train.json", inputs.ADAPTER])
+def test_half_an_adapter_is_refused(done, name):
+    chain.require_adapter(done)
+    (done / name).unlink()
+    with pytest.raises(DataError, match=r"has (no adapter|an adapter without).*run `train`"):
+        chain.require_adapter(done)
 
 
 def test_training_again_keeps_the_adapter_that_was_there(done, capsys):
@@ -238,9 +246,7 @@ def test_training_again_keeps_the_adapter_that_was_there(done, capsys):
     # scores of the earlier adapter are not taken for those of this one
     capsys.readouterr()
     execute(done, ["report"])
-    assert (
-        "the scores were computed before a change: the adapter of eval" in capsys.readouterr().err
-    )
+    assert "the scores were computed before a change: the adapter" in capsys.readouterr().err
 
 
 def test_a_training_in_another_environment_is_left_alone_and_said(done, capsys):
@@ -276,6 +282,15 @@ def test_settings_that_cannot_be_had_leave_the_run_as_it_was(done, override, say
     with pytest.raises(InputError, match=says):
         execute(done, ["train"], overrides=[override])
     assert {path: path.read_bytes() for path in done.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("override", ["model.id=nothing", "memory.step=fused"])
+def test_they_are_refused_by_a_command_that_does_not_read_them_too(done, papers, override):
+    with pytest.raises(InputError):
+        execute(done, ["report"], overrides=[override])
+    with pytest.raises(InputError):
+        execute(done.parent / "new", ["parse"], papers=papers[0], overrides=[override])
+    assert not (done.parent / "new").exists()
 
 
 def test_a_new_run_that_cannot_be_had_leaves_no_folder(papers, tmp_path):

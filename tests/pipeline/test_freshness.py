@@ -18,7 +18,7 @@ def run(tmp_path):
 
 def test_unchanged_work_is_complete_and_has_no_changes(run):
     assert freshness.changes(run, "work", INPUTS) == []
-    assert freshness.complete(run, "work")
+    assert freshness.lost(run, "work") == []
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ def test_unchanged_work_is_complete_and_has_no_changes(run):
         ({"settings": {"train": {"seed": 1}}}, "train.seed 0 → 1"),
         ({"settings": {"train": {}}}, "train.seed 0 → unset"),
         ({"code": "d"}, "the code of work"),
-        ({"data": {"a": "2"}}, "the data of work"),
-        ({"model": "m"}, "the model of work"),
+        ({"data": {"a": "2"}}, "the examples"),
+        ({"model": "m"}, "the base model"),
     ],
 )
 def test_a_change_of_the_inputs_is_named(run, other, phrase):
@@ -40,15 +40,15 @@ def test_work_without_a_stamp_that_can_be_read_was_never_done(run, content):
     stamp = run / ".stamps" / "work.json"
     stamp.unlink() if content is None else stamp.write_text(content)
     assert freshness.changes(run, "work", INPUTS) is None
-    assert not freshness.complete(run, "work")
+    assert freshness.lost(run, "work") is None
 
 
 @pytest.mark.parametrize("file", ["out/a.json", "b.json"])
 def test_a_changed_or_missing_output_is_not_complete(run, file):
     (run / file).write_text("{}")
-    assert not freshness.complete(run, "work")
+    assert freshness.lost(run, "work") == [file]
     (run / file).unlink()
-    assert not freshness.complete(run, "work")
+    assert freshness.lost(run, "work") == [file]
 
 
 def test_a_change_of_code_reaches_the_commands_that_use_it_and_no_other(tmp_path, monkeypatch):

@@ -51,11 +51,29 @@ def test_of_a_configuration_named_again_only_what_changed_in_it_counts(tmp_path)
     assert stored(folder, config=str(file)).config.train.patience == 6
 
 
-def test_another_configuration_brings_its_values(tmp_path):
+def test_another_configuration_than_the_first_is_refused(tmp_path):
     stored(tmp_path / "run", config="tiny")
-    settings = stored(tmp_path / "run", config="demo")
-    assert settings.config.model.id == "smollm2-135m-instruct"
-    assert "model.id tiny-gemma-3n → smollm2-135m-instruct" in settings.changes
+    with pytest.raises(InputError, match="began with --config tiny, not with demo"):
+        run.settings(tmp_path / "run", config="demo")
+    assert run.settings(tmp_path / "run", config="tiny").changes == ()
+
+
+def test_a_stored_configuration_that_is_damaged_is_named(tmp_path):
+    stored(tmp_path / "run", config="tiny")
+    file = tmp_path / "run" / "config.toml"
+    file.write_text(file.read_text().replace("max_steps", "max_stepz"))
+    with pytest.raises(InputError, match=r"config\.toml cannot be used: unknown key 'max_stepz'"):
+        run.settings(tmp_path / "run")
+
+
+def test_a_name_that_cannot_be_shown_is_refused():
+    with pytest.raises(InputError, match="not a name"):
+        run.folder("n\udcff")
+
+
+def test_a_mistyped_model_keeps_its_name(tmp_path):
+    config = run.settings(tmp_path / "run", config="tiny", overrides=["model.id=tiny-4n"]).config
+    assert config.model.id == "tiny-4n"
 
 
 def test_folders_are_stored_absolute(tmp_path, monkeypatch):
@@ -107,7 +125,7 @@ def test_a_run_that_is_not_there_is_answered_with_close_names(tmp_path):
     run.require(tmp_path / "demo")
     with pytest.raises(InputError, match=r"no run .*demmo.*did you mean 'demo'"):
         run.require(tmp_path / "demmo")
-    with pytest.raises(InputError, match="runs here are demo, demo-more, other"):
+    with pytest.raises(InputError, match="The runs here are demo, demo-more, other"):
         run.require(tmp_path / "quite-another")
-    with pytest.raises(InputError, match="run `train`"):
+    with pytest.raises(InputError, match="begin it with `env/nox -s train -- --run"):
         run.require(tmp_path / "nowhere" / "at-all")

@@ -8,17 +8,17 @@ of them has changed, and only then.
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from paperlora.errors import DataError, InputError
-from paperlora.files import ROOT, read_json, sha256_file, write_json
-from paperlora.pipeline import freshness
+from paperlora.errors import DataError
+from paperlora.files import read_json, write_json
+from paperlora.pipeline import freshness, inputs
 from paperlora.pipeline.model import store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from paperlora.pipeline.run import Settings
 
@@ -53,9 +53,6 @@ _OUTPUTS = {
     "eval": ("eval.json", "predictions.jsonl"),
     "report": ("report.json", "report.html", "plots", "adapter/README.md"),
 }
-PAPERS_LIST = ROOT / "lockfiles" / "papers.json"
-SHIPPED_PAPERS = ROOT / "src" / "paperlora" / "papers"
-ADAPTER = "adapter/adapter_model.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,33 +71,28 @@ class Job:
         """Return the sections that ``command`` reads, by name."""
         return {name: getattr(self.settings.config, name) for name in SECTIONS[command]}
 
-    def digests(self, *names: str) -> dict[str, str | None]:
-        """Return the SHA-256 of files of the run by name; None for one that is missing."""
-        paths = {name: self.run / name for name in names}
-        return {name: sha256_file(p) if p.is_file() else None for name, p in paths.items()}
-
-    @property
-    def papers(self) -> Path:
-        """The folder of PDFs."""
-        papers = self.settings.config.corpus.papers
-        return SHIPPED_PAPERS if papers == "shipped" else Path(papers)
-
 
 def check(job: Job, names: Sequence[str]) -> None:
-    """Raise ``InputError`` when the settings ask for what cannot be had.
+    """Raise ``InputError`` when the settings ask for what cannot be had; nothing is written.
 
-    Only what the named commands will use is looked at, and nothing is written.
+    New and changed settings are looked at whether or not the named commands read them: a later
+    command would. Unchanged ones are looked at where a command is about to use them.
     """
-    plan = _plan(names)
-    if any("model" in SECTIONS[name] for name in plan):
+    plan, new = _plan(names), job.settings.new
+    changed = {change.split(" ")[0] for change in job.settings.changes}
+    sections = {key.partition(".")[0] for key in changed}
+    if new or "model.id" in changed or any("model" in SECTIONS[name] for name in plan):
         store.check_named(job.settings.config.model.id)
-    if "parse" in plan:
+    if "parse" in plan or "corpus.papers" in changed:
         from paperlora.pipeline.parse import parse  # noqa: PLC0415 - only the command that runs pays
 
-        parse.list_papers(job.papers)
-    if "train" in plan and (job.settings.new or job.settings.changes):
+        parse.list_papers(inputs.papers_folder(job.settings.config))
+        inputs.listed(job.settings.config)
+    memory = job.settings.config.memory
+    asks = {memory.step, memory.activations, memory.embeddings, memory.optimizer} != {"auto"}
+    if "memory" in sections or (new and asks) or ("train" in plan and (new or changed)):
         from paperlora.pipeline.config import TrainSections  # noqa: PLC0415
-        from paperlora.pipeline.train import accumulate  # noqa: PLC0415
+        from paperlora.pipeline.train import accumulate  # noqa: PLC0415 - imports torch
 
         accumulate.check(TrainSections(**job.sections("train")), job.device)
 
@@ -110,26 +102,33 @@ def execute(job: Job, names: Sequence[str]) -> None:
     printed: set[str] = set()
     for name in _plan(names):
         if name not in BEGINNERS:
-            if not (job.run / ADAPTER).is_file():
-                raise DataError(f"{job.run} has no adapter", remedy="run `train` for it first")
+            require_adapter(job.run)
             notes = [adapter_note(job), _score_note(job) if name == "report" else ""]
             write_json(job.run / "notes.json", [note for note in notes if note])
             for note in {*notes} - printed - {""}:
                 print(f"note: {note}", file=sys.stderr)
             printed |= {*notes}
-        inputs = inputs_of(job, name)
-        same = freshness.changes(job.run, name, inputs) == []
-        if same and name not in job.forced and freshness.complete(job.run, name):
+        read = inputs_of(job, name)
+        same = freshness.changes(job.run, name, read) == []
+        if same and name not in job.forced and freshness.lost(job.run, name) == []:
             print(f"{name}: nothing changed{_elsewhere(job, name)}", file=sys.stderr)
         else:
-            _COMMANDS[name](job, inputs)
-            freshness.write(job.run, name, inputs, [job.run / one for one in _OUTPUTS[name]])
+            _COMMANDS[name](job, read)
+            freshness.write(job.run, name, read, [job.run / one for one in _OUTPUTS[name]])
         if name == "dataset":
             from paperlora.pipeline.dataset.dataset import SPLITS  # noqa: PLC0415
 
             counts = read_json(job.run / "dataset" / "dataset.json")["examples"]
             shown = ", ".join(f"{counts[split]} {split}" for split in SPLITS)
             print(f"dataset: {shown}", file=sys.stderr)
+
+
+def require_adapter(run: Path) -> None:
+    """Raise ``DataError`` unless ``run`` has an adapter with its configuration."""
+    for name in (inputs.ADAPTER, "adapter/adapter_config.json", "train.json"):
+        if not (run / name).is_file():
+            missing = "no adapter" if name == inputs.ADAPTER else f"an adapter without {name}"
+            raise DataError(f"{run} has {missing}", remedy="run `train` for this run first")
 
 
 def _plan(names: Sequence[str]) -> list[str]:
@@ -152,6 +151,8 @@ def adapter_note(job: Job) -> str:
         for name in BEGINNERS
         for phrase in freshness.changes(job.run, name, inputs_of(job, name)) or ()
     ]
+    if any(name.startswith("adapter/") for name in freshness.lost(job.run, "train") or ()):
+        changed.append("the adapter is not as `train` wrote it")
     made = f"the adapter was made before a change: {', '.join(changed)}"
     return f"{made} (`train` makes a new one)" if changed else ""
 
@@ -179,76 +180,16 @@ def inputs_of(job: Job, command: str) -> dict[str, Any]:
     return {
         "code": freshness.code(*_CODE[command]),
         "settings": {name: values[name] for name in SECTIONS[command]},
-        **_INPUTS[command](job),
+        **inputs.OF[command](job.run, job.settings.config),
     }
 
 
-def _parse_inputs(job: Job) -> dict[str, Any]:
-    from paperlora.pipeline.parse import parse  # noqa: PLC0415
-
-    try:
-        files = parse.list_papers(job.papers)
-    except InputError:
-        files = []  # the folder is gone: that is a change, and `parse` says what is wrong
-    return {"papers": {pdf.name: _digest(pdf) for pdf in files}, "list": _known(job)}
-
-
-def _known(job: Job) -> list[dict[str, Any]]:
-    """Return what the list of papers says of them: titles, fields, hashes."""
-    from paperlora.pipeline.fetch import paper_list  # noqa: PLC0415
-
-    shipped = job.papers == SHIPPED_PAPERS
-    listing = PAPERS_LIST if shipped else job.papers / paper_list.LIST_NAME
-    return [asdict(paper) for paper in paper_list.read(listing)] if listing.is_file() else []
-
-
-def _digest(pdf: Path) -> str:
-    try:
-        return sha256_file(pdf)
-    except OSError:
-        return "unreadable"  # `parse` rejects it with the reason; the other papers stay
-
-
-def _data(job: Job, *splits: str) -> dict[str, str | None]:
-    return job.digests(*(f"dataset/{split}.jsonl" for split in splits))
-
-
-def _train_inputs(job: Job) -> dict[str, Any]:
-    try:
-        model = store.pin(job.settings.config.model.id)
-    except InputError:
-        model = {}  # its folder is gone: that is a change, and `train` says what is wrong
-    return {"model": model, "data": _data(job, "train", "validation")}
-
-
-def _eval_inputs(job: Job) -> dict[str, Any]:
-    return {
-        "data": _data(job, "train", "validation", "test"),
-        "adapter": job.digests(ADAPTER),
-        "base": read_json(job.run / "train.json")["model"]["revision_or_sha256"],
-    }
-
-
-def _report_inputs(job: Job) -> dict[str, Any]:
-    from paperlora.pipeline.report import report  # noqa: PLC0415
-
-    return {"results": job.digests(*report.INPUTS, report.NOTES)}
-
-
-_INPUTS: dict[str, Callable[[Job], dict[str, Any]]] = {
-    "parse": _parse_inputs,
-    "dataset": lambda job: {"documents": job.digests("documents.jsonl")},
-    "train": _train_inputs,
-    "eval": _eval_inputs,
-    "report": _report_inputs,
-}
-
-
-def _parse(job: Job, inputs: dict[str, Any]) -> None:
+def _parse(job: Job, _: dict[str, Any]) -> None:
     from paperlora.pipeline.parse import parse  # noqa: PLC0415
 
     (corpus,) = job.sections("parse").values()
-    parse.command(job.papers, job.run, known=inputs["list"], config=corpus)
+    folder, known = inputs.papers_folder(job.settings.config), inputs.listed(job.settings.config)
+    parse.command(folder, job.run, known=known, config=corpus)
 
 
 def _dataset(job: Job, _: dict[str, Any]) -> None:
@@ -258,14 +199,14 @@ def _dataset(job: Job, _: dict[str, Any]) -> None:
     dataset.build(job.run, section)
 
 
-def _train(job: Job, inputs: dict[str, Any]) -> None:
+def _train(job: Job, read: dict[str, Any]) -> None:
     from paperlora.pipeline.config import TrainSections  # noqa: PLC0415
     from paperlora.pipeline.train import train  # noqa: PLC0415
 
     train.train(
         job.run,
         TrainSections(**job.sections("train")),
-        inputs=inputs,
+        inputs=read,
         environment=job.environment,
         device=job.device,
         resume="train" not in job.forced,

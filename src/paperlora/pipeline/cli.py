@@ -194,6 +194,7 @@ def _infer(arguments: argparse.Namespace) -> None:
     if settings.changes:
         with run.opened(folder, settings):
             _print_changes(settings)
+    chain.require_adapter(folder)
     session = infer.start(folder, InferSections(**job.sections("infer")), device=arguments.device)
     if note := chain.adapter_note(job):
         print(f"note: {note}", file=sys.stderr)

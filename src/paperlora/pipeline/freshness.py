@@ -1,4 +1,7 @@
-"""Skip what is done: remember what a command read and wrote, and say what has changed since."""
+"""Skip what is done: remember what a command read and wrote, and say what has changed since.
+
+What counts as an input of a command is decided in ``chain``.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,17 @@ _PACKAGE = Path(__file__).parents[1]
 # Every command uses these.
 _SHARED = ("errors.py", "files.py", "process.py", "pipeline/text.py")
 _ABSENT = object()
+_PHRASES = {
+    "code": "the code of {command}",
+    "papers": "the papers",
+    "list": "the list of papers",
+    "documents": "the text of the papers",
+    "data": "the examples",
+    "model": "the base model",
+    "adapter": "the adapter",
+    "results": "the results",
+}
+"""How the inputs of a command are named to a person."""
 
 
 @cache
@@ -61,7 +75,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any], command: str
         if old == new:
             continue
         if name != "settings":
-            yield f"the {name} of {command}"
+            yield _PHRASES[name].format(command=command)
             continue
         for section in sorted(old.keys() | new.keys()):
             one, other = old.get(section, {}), new.get(section, {})
@@ -75,16 +89,20 @@ def _shown(value: object) -> str:
     return "unset" if value is _ABSENT else str(value)
 
 
-def complete(run: Path, command: str) -> bool:
-    """Say whether ``command`` ran to its end and its outputs are still as it wrote them."""
+def lost(run: Path, command: str) -> list[str] | None:
+    """Return the outputs of ``command`` that are missing or not as it wrote them.
+
+    Returns None when the command never ran to its end.
+    """
     try:
         outputs = read_json(_path(run, command))["outputs"]
     except (DataError, KeyError, TypeError):
-        return False
-    return all(
-        (run / name).is_file() and sha256_file(run / name) == digest
+        return None
+    return [
+        name
         for name, digest in outputs.items()
-    )
+        if not (run / name).is_file() or sha256_file(run / name) != digest
+    ]
 
 
 def write(run: Path, command: str, inputs: Mapping[str, Any], outputs: Iterable[Path]) -> None:

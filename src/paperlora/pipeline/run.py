@@ -10,6 +10,7 @@ import difflib
 import fcntl
 import json
 import os
+import shlex
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +36,8 @@ class Settings:
     """A run's settings as a command will use them, and what is new in them."""
 
     config: RunConfig
-    begun: RunConfig | None
-    """What ``--config`` named, where that is to be stored with the run."""
+    begun: tuple[str, RunConfig] | None
+    """The configuration that ``--config`` named, with its title, where it has to be stored."""
     changes: tuple[str, ...]
     """What differs from the stored settings, as ``train.max_steps 40 → 200``."""
     new: bool
@@ -44,7 +45,12 @@ class Settings:
 
 
 def folder(name: str) -> Path:
-    """Return the folder of a run: a path when it has a slash, else a name in the folder of runs."""
+    """Return the folder of a run: a path when it has a slash, else a name in the folder of runs.
+
+    Raises ``InputError`` for a name that is not UTF-8: the results could not name the run.
+    """
+    if not name.isprintable():
+        raise InputError(f"--run {name!r} is not a name that can be shown", remedy="give another")
     return Path(name).absolute() if "/" in name else runs_folder() / name
 
 
@@ -66,8 +72,10 @@ def require(run: Path) -> None:
     known = sorted(path.name for path in beside if exists(path))
     close = difflib.get_close_matches(run.name, known, n=3)
     guess = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
-    listed = f"the runs here are {', '.join(known[:20])}" if known else "run `train` to begin one"
-    raise InputError(f"there is no run {str(run)!r}", remedy=guess + listed)
+    name = run.name if run.parent == runs_folder() else str(run)
+    begin = f"begin it with `env/nox -s train -- --run {shlex.quote(name)}`"
+    listed = f"The runs here are {', '.join(known[:20])}" if known else begin
+    raise InputError(f"there is no run {name!r}", remedy=guess + listed)
 
 
 def settings(
@@ -80,27 +88,42 @@ def settings(
     """Return the settings that ``run`` will have; nothing is written.
 
     A new run takes them from ``config`` (``demo`` when None). One that exists keeps its own: of
-    ``config`` only the values count that changed in it since the run began. ``papers`` and
+    the ``config`` that it began with, only the values count that changed since. ``papers`` and
     ``overrides`` (``section.key=value``) come last. Raises ``InputError`` for what is not valid.
     """
     last = [*([_override("corpus.papers", str(papers))] if papers else []), *overrides]
     name = config or "demo"
-    own = [] if name in config_file.shipped() else _absolute(config_file.load(name), name)
+    own = name not in config_file.shipped()
+    rooted = _absolute(config_file.load(name), name) if own else []
+    begun = config_file.load(name, rooted)
     if not exists(run):
-        made = config_file.load(name, [*own, *last])
-        made = config_file.load(name, [*own, *last, *_absolute(made)])
-        begun = config_file.load(name, own)
-        return Settings(config=made, begun=begun, changes=(), new=True)
+        made = config_file.load(name, [*rooted, *last])
+        made = config_file.load(name, [*rooted, *last, *_absolute(made)])
+        return Settings(config=made, begun=(_title(name), begun), changes=(), new=True)
     stored, first = str(run / SETTINGS), []
-    if config:
-        begun = config_file.load(name, own)
-        before = _flat(_begun(run))
+    try:
+        old = _values(config_file.load(stored))
+    except InputError as error:
+        raise InputError(f"{stored} cannot be used: {error}") from None
+    if config and (known := _begun(run)):
+        if known["config"] != _title(name):
+            raise InputError(
+                f"{run} began with --config {known['config']}, not with {name}",
+                remedy="name another --run, or change settings with --set",
+            )
+        before = _flat(known["values"])
         first = [_override(k, v) for k, v in _values(begun).items() if before.get(k, v) != v]
     made = config_file.load(stored, [*first, *last])
     made = config_file.load(stored, [*first, *last, *_absolute(made)])
-    old, new = _values(config_file.load(stored)), _values(made)
+    new = _values(made)
     changes = tuple(f"{key} {old[key]} → {new[key]}" for key in new if old[key] != new[key])
-    return Settings(config=made, begun=begun if first else None, changes=changes, new=False)
+    kept = (_title(name), begun) if first else None
+    return Settings(config=made, begun=kept, changes=changes, new=False)
+
+
+def _title(config: str) -> str:
+    """Return what tells one configuration from another: the name, or the whole path of a file."""
+    return config if config in config_file.shipped() else os.path.realpath(config)
 
 
 def _absolute(config: RunConfig, file: str | None = None) -> list[str]:
@@ -113,7 +136,7 @@ def _absolute(config: RunConfig, file: str | None = None) -> list[str]:
     found = []
     if papers != "shipped":
         found.append(_override("corpus.papers", os.path.normpath(home / papers)))
-    if model not in store.known():
+    if model not in store.known() and ("/" in model or (home / model).is_dir()):
         found.append(_override("model.id", os.path.normpath(home / model)))
     return found
 
@@ -149,17 +172,19 @@ def opened(run: Path, settings: Settings) -> Iterator[None]:
     Raises ``InputError`` when another process works there, or the folder holds something else.
     """
     if run.is_dir() and any(run.iterdir()) and not (run / ".lock").exists():
-        raise InputError(f"{run} holds something that is not a run", remedy="name another --run")
+        raise InputError(f"{run} is not empty and is not a run", remedy="name another --run")
     run.mkdir(parents=True, exist_ok=True)
     with (run / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
-                f"{run} is in use by another process", remedy="wait for it, or name another --run"
+                f"{run} is in use by another process",
+                remedy="wait until it ends, or name another --run",
             ) from None
         if settings.new or settings.changes:
             write_text(run / SETTINGS, config_file.to_toml(settings.config))
         if settings.begun is not None:
-            write_json(run / _BEGUN, config_file.as_dict(settings.begun))
+            title, values = settings.begun
+            write_json(run / _BEGUN, {"config": title, "values": config_file.as_dict(values)})
         yield

@@ -4,7 +4,7 @@ import pytest
 import torch
 from made_up import tiny_config
 
-from paperlora.errors import DataError, InputError
+from paperlora.errors import InputError
 from paperlora.files import read_jsonl
 from paperlora.pipeline.evaluate import infer
 
@@ -56,11 +56,6 @@ def test_the_answer_is_streamed_to_stdout(session, monkeypatch):
 def test_an_empty_question_is_refused():
     with pytest.raises(InputError, match="empty"):
         list(infer.questions([" "]))
-
-
-def test_a_run_without_adapter_is_refused(prepared):
-    with pytest.raises(DataError, match="no adapter"):
-        infer.start(prepared, tiny_config())
 
 
 def test_questions_come_from_the_command_line_or_else_line_by_line(monkeypatch):

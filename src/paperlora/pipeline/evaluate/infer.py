@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import TextStreamer
 
-from paperlora.errors import DataError, InputError
+from paperlora.errors import InputError
 from paperlora.files import read_json, read_jsonl
 from paperlora.pipeline.dataset.dataset import Passage, passages, question_prompt
 from paperlora.pipeline.evaluate.evaluate import end_tokens
@@ -38,10 +38,8 @@ class Session:
 def start(run: Path, config: InferSections, *, device: str = "auto") -> Session:
     """Load the adapter of ``run`` and the passages of its papers.
 
-    Raises ``DataError`` when the run has no adapter yet.
+    Raises ``DataError`` when the base model is not the one that the adapter was trained on.
     """
-    if not (run / "adapter" / "adapter_model.safetensors").is_file():
-        raise DataError(f"{run} has no adapter", remedy="run `train` for it first")
     found = [
         passage
         for document in read_jsonl(run / "documents.jsonl")
