@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 INTERNAL = 70
 _EPILOG = """\
-Commands on one run may be named together: `paperlora train eval`. Each skips what is done already.
-Exit codes: 0 good; 1 findings; 2 bad input, usage or settings; 3 environment not verified;
-4 network; 5 data or disk; 70 a fault of paperlora; 130 interrupted."""
+Commands on one run may be named together: `train eval`. A command does nothing if its result is up to date.
+Exit codes: 0 good; 1 a check found problems; 2 bad input, usage or settings; 3 the environment differs
+from its lock; 4 network; 5 data or disk; 70 a fault of paperlora; 130 interrupted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

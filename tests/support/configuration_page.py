@@ -28,9 +28,8 @@ env/nox -s train eval -- --config tiny
 env/nox -s train eval -- --config mine.toml --set train.max_steps=80 --set 'adapter.mlp=[]'
 ```
 
-A key or section that does not exist, or a value that is not allowed, ends the command with exit code 2 before
-anything is written. Types are strict: `"3"` and `true` are not integers. Where a number is allowed, so is an
-integer. Digits may be grouped with `_`.
+With an unknown key or a value that is not allowed, the command ends with exit code 2 and writes nothing. Values are not
+converted: `"3"` is not 3. `2` is allowed where a number is asked for. You may write `1_000_000`.
 """
 
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 _TEXTS = {
     "parse": "read the text of the papers",
-    "dataset": "make examples and splits, split by paper",
-    "train": "train the adapter; parse and make the dataset first where needed",
+    "dataset": "make examples; each paper goes to training, validation or test",
+    "train": "train the adapter; runs parse and dataset first if needed",
     "eval": "score the base and the tuned model, and write the report",
-    "report": "write report.json, the plots and report.html again",
+    "report": "write report.json, report.html, the plots and the model card",
 }
 
 
@@ -32,19 +32,41 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     for name, text in _TEXTS.items():
         command(name, _chain, text, run, begin, verified)
     infer = command("infer", _infer, "ask the tuned model a question", run, verified)
-    infer.add_argument("question", nargs="*", help="the question; without one, read from stdin")
     infer.add_argument(
-        "--max-new-tokens", type=_at_least_one, default=120, help="longest answer (120)"
+        "question", nargs="*", help="the question; without it, type questions, one a line"
     )
-    infer.add_argument("--no-context", action="store_true", help="give the model no passage")
+    infer.add_argument(
+        "--max-new-tokens",
+        type=_at_least_one,
+        default=120,
+        help="tokens of the answer at most (default: 120)",
+    )
+    infer.add_argument(
+        "--no-context", action="store_true", help="answer without a passage from the papers"
+    )
     fetch = command("fetch", _fetch, "download a list of papers to a folder", verified)
     fetch.add_argument(
-        "--list", type=Path, dest="papers_list", required=True, help="JSON list of papers"
+        "--list",
+        type=Path,
+        dest="papers_list",
+        required=True,
+        metavar="FILE",
+        help="JSON list of papers",
     )
-    fetch.add_argument("--to", type=Path, default=Path("papers"), help="folder (papers)")
-    fetch.add_argument("--record", action="store_true", help="write new hashes into the list")
-    compare = command("compare", _compare, "check whether two runs gave the same results")
-    compare.add_argument("runs", nargs=2, help="names or folders of two runs")
+    fetch.add_argument(
+        "--to",
+        type=Path,
+        default=Path("papers"),
+        metavar="FOLDER",
+        help="where to save the PDFs (default: papers)",
+    )
+    fetch.add_argument(
+        "--record", action="store_true", help="store the SHA-256 of each PDF in the lists"
+    )
+    compare = command(
+        "compare", _compare, "check whether two runs gave the same results (exit code 1 if not)"
+    )
+    compare.add_argument("runs", nargs=2, metavar="RUN", help="name or folder of a run")
 
 
 def fits() -> Sequence[Fit]:
@@ -59,7 +81,7 @@ def _verified_options() -> argparse.ArgumentParser:
     options.add_argument(
         "--unverified",
         action="store_true",
-        help="go on in an environment that differs from its lock; the report says so",
+        help="continue although the environment differs from its lock; results record it",
     )
     return options
 
@@ -67,7 +89,8 @@ def _verified_options() -> argparse.ArgumentParser:
 def _run_options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument(
-        "--run", help="name of the run, or its folder (default: the name of the configuration)"
+        "--run",
+        help="name of the run, or its folder (default: demo, or what --config and --papers name)",
     )
     options.add_argument(
         "--set",
@@ -76,7 +99,12 @@ def _run_options() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="change a setting of the run, e.g. train.max_steps=10; the run keeps it",
     )
-    options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    options.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute (default: auto, a GPU if there is one)",
+    )
     return options
 
 
@@ -84,11 +112,22 @@ def _chain_options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument(
         "--config",
-        help="what a new run begins with: demo (the default), tiny, paper or a TOML file",
+        help="what a new run begins with: demo (default), tiny, paper or a TOML file",
     )
-    options.add_argument("more", nargs="*", type=_chain_name, help="further commands of these five")
-    options.add_argument("--papers", type=Path, help="folder of PDFs (default: those that ship)")
-    options.add_argument("--force", action="store_true", help="run again although nothing changed")
+    options.add_argument(
+        "more",
+        nargs="*",
+        type=_chain_name,
+        help="more commands: parse, dataset, train, eval, report",
+    )
+    options.add_argument(
+        "--papers", type=Path, help="folder of PDFs (a new run without it: those that ship)"
+    )
+    options.add_argument(
+        "--force",
+        action="store_true",
+        help="run the named commands again (train from its first step)",
+    )
     return options
 
 

@@ -39,14 +39,14 @@ class Section(BaseModel):
 
 
 class ModelConfig(Section):
-    """The base model, and how its frozen weights are held."""
+    """The base model, whose weights do not change, and how it is kept in memory."""
 
     id: Text
     """A name in ``lockfiles/models.json``, or a folder in Hugging Face layout."""
     compute_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of the arithmetic. ``auto`` is bfloat16 where the GPU computes in it, else float32."""
     max_length: Annotated[int, Field(ge=SHORTEST, le=1_000_000)] = 512
-    """Tokens of one training example, prompt and answer together. A longer prompt loses its start."""
+    """Tokens of one example, prompt and answer together. If the prompt is too long, its beginning is cut off."""
     multimodal: bool = False
     """Load the image and audio towers of Gemma 3n too, in 4 bits."""
 
@@ -57,7 +57,7 @@ class CorpusConfig(Section):
     papers: Text = "shipped"
     """``shipped`` (the papers in this repository), or a folder of PDFs."""
     timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
-    """Seconds after which the extraction of one paper is stopped."""
+    """Longest time in seconds for reading one paper."""
     memory_mib: Count = 2048
     """Memory in MiB that the extraction of one paper may use."""
 
@@ -72,12 +72,12 @@ class DatasetConfig(Section):
     test_share: HeldOutShare = 0.2
     """Share of the papers that are used for the test; at least one paper is."""
     passage_words: Annotated[int, Field(ge=16, le=100_000)] = 70
-    """Words of one passage at most. A sentence is never cut: a longer one is a passage by itself."""
+    """Words of one passage at most. A sentence is never cut: one that is longer is a passage alone."""
     answer_words: Annotated[int, Field(ge=8, le=100_000)] = 45
     """Words of one answer at most. Sentences of fewer than 8 words are never answers."""
     duplicate_overlap: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Share of five-word sequences that occur in a held-out paper, above which an example is removed.
-    1 keeps every example."""
+    """An example is removed when more than this share of its five-word sequences is also in a held-out
+    paper. 1 keeps every example."""
 
 
 class AdapterConfig(Section):
@@ -110,7 +110,7 @@ class AdapterConfig(Section):
 
 
 class TrainConfig(Section):
-    """Optimisation: one example at a time, accumulated gradients, early stopping."""
+    """Optimisation: each step adds the gradients of several examples; training may stop early."""
 
     seed: Seed = 0
     """Decides the adapter's first values, the order of the examples and the dropout."""
@@ -139,25 +139,25 @@ class TrainConfig(Section):
 class MemoryConfig(Section):
     """What a training step keeps in memory, and how it is computed.
 
-    ``auto`` decides by the GPU's free memory where nothing else is written. All keys except ``optimizer``
+    ``auto`` chooses by the free memory of the GPU, unless the key says something else. All keys except ``optimizer``
     are about Gemma 3n, which has a training step of its own.
     """
 
     step: Literal["auto", "fused", "plain", "stock"] = "auto"
-    """``fused`` (Triton kernels: needs a GPU and a C compiler), ``plain`` (the same without kernels)
-    or ``stock`` (transformers and peft alone). ``auto`` takes the first that works here. Adapter
-    dropout needs ``stock``."""
+    """``fused`` (Triton kernels: needs a GPU with bfloat16, a C compiler and Python's headers), ``plain`` (the same
+    in torch alone) or ``stock`` (transformers and peft). ``auto`` uses the first of the three that works on
+    this machine. Adapter dropout needs ``stock``."""
     activations: Literal["auto", "keep", "recompute", "offload"] = "auto"
-    """``keep`` all activations, ``recompute`` those of each layer, or also ``offload`` the layers' inputs
-    to the host's memory."""
+    """``keep`` keeps all activations. ``recompute`` keeps only the input of each layer. ``offload`` also moves these
+    inputs to the memory of the host."""
     embeddings: Literal["auto", "host", "gpu"] = "auto"
     """Where the table of per-layer embeddings is: in the memory of the ``gpu`` or of the ``host``."""
     capture: bool = True
     """Record the step as a CUDA graph and replay it."""
     loss_chunk: Count = 256
-    """Tokens whose logits are in memory at the same time."""
+    """The loss is computed for this many tokens at a time. Fewer need less memory."""
     optimizer: Literal["auto", "adamw", "adamw8bit"] = "auto"
-    """``adamw``, or ``adamw8bit``, which needs a GPU and keeps the moments in a quarter of the memory.
+    """``adamw``, or ``adamw8bit``, which needs a GPU and a quarter of the memory for the optimiser.
     ``auto`` is ``adamw8bit`` for Gemma 3n on a GPU, else ``adamw``."""
 
 
@@ -169,13 +169,13 @@ class EvalConfig(Section):
     questions: Count = 24
     """Questions of each split that are answered and scored, at most."""
     passages: CountOrNone = 8
-    """Continuations of each split that count for the perplexity only, at most."""
+    """Continuations of each split at most. They count for the perplexity only."""
     max_new_tokens: Annotated[int, Field(ge=1, le=32_768)] = 64
     """Tokens of one answer at most."""
     batch: Annotated[int, Field(ge=1, le=4096)] = 24
     """Questions answered at the same time. A larger batch needs more memory and less time."""
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Score (the mean of relevance and overlap) from which an answer counts as accurate."""
+    """Smallest score (the mean of relevance and overlap) of an accurate answer."""
 
 
 class RunConfig(Section):
