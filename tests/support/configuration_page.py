@@ -28,8 +28,9 @@ env/nox -s train eval -- --config tiny
 env/nox -s train eval -- --config mine.toml --set train.max_steps=80 --set 'adapter.mlp=[]'
 ```
 
-With an unknown key or a value that is not allowed, the command ends with exit code 2 and writes nothing. Values are not
-converted: `"3"` is not 3. `2` is allowed where a number is asked for. You may write `1_000_000`.
+With an unknown key or a value that is not allowed, the command ends with exit code 2 and writes nothing.
+Values are not converted: `"3"` is not 3. `2` is allowed where a number is asked for. You may write
+`1_000_000`.
 """
 
 

@@ -44,9 +44,11 @@ class ModelConfig(Section):
     id: Text
     """A name in ``lockfiles/models.json``, or a folder in Hugging Face layout."""
     compute_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format of the arithmetic. ``auto`` is bfloat16 where the GPU computes in it, else float32."""
+    """Number format of the arithmetic. ``auto`` is bfloat16 where the GPU computes in it, else
+    float32."""
     max_length: Annotated[int, Field(ge=SHORTEST, le=1_000_000)] = 512
-    """Tokens of one example, prompt and answer together. If the prompt is too long, its beginning is cut off."""
+    """Tokens of one example, prompt and answer together. If the prompt is too long, its beginning is cut
+    off."""
     multimodal: bool = False
     """Load the image and audio towers of Gemma 3n too, in 4 bits."""
 
@@ -144,12 +146,12 @@ class MemoryConfig(Section):
     """
 
     step: Literal["auto", "fused", "plain", "stock"] = "auto"
-    """``fused`` (Triton kernels: needs a GPU with bfloat16, a C compiler and Python's headers), ``plain`` (the same
-    in torch alone) or ``stock`` (transformers and peft). ``auto`` uses the first of the three that works on
-    this machine. Adapter dropout needs ``stock``."""
+    """``fused`` (Triton kernels: needs a GPU with bfloat16, a C compiler and Python's headers),
+    ``plain`` (the same in torch alone) or ``stock`` (transformers and peft). ``auto`` uses the first of
+    the three that works on this machine. Adapter dropout needs ``stock``."""
     activations: Literal["auto", "keep", "recompute", "offload"] = "auto"
-    """``keep`` keeps all activations. ``recompute`` keeps only the input of each layer. ``offload`` also moves these
-    inputs to the memory of the host."""
+    """``keep`` keeps all activations. ``recompute`` keeps only the input of each layer. ``offload`` also
+    moves these inputs to the memory of the host."""
     embeddings: Literal["auto", "host", "gpu"] = "auto"
     """Where the table of per-layer embeddings is: in the memory of the ``gpu`` or of the ``host``."""
     capture: bool = True
@@ -162,7 +164,8 @@ class MemoryConfig(Section):
 
 
 class EvalConfig(Section):
-    """What is scored: answers to questions by greedy decoding, and the perplexity of reference answers."""
+    """What is scored: answers to questions by greedy decoding, and the perplexity of reference
+    answers."""
 
     seed: Seed = 0
     """Decides which examples are drawn."""
