@@ -146,9 +146,9 @@ class MemoryConfig(Section):
     """
 
     step: Literal["auto", "fused", "plain", "stock"] = "auto"
-    """``fused`` (Triton kernels: needs a GPU with bfloat16, a C compiler and Python's headers),
-    ``plain`` (the same in torch alone) or ``stock`` (transformers and peft). ``auto`` uses the first of
-    the three that works on this machine. Adapter dropout needs ``stock``."""
+    """``fused`` (Triton kernels: needs a GPU with bfloat16, a C compiler and Python's headers), ``plain``
+    (the same in torch alone) or ``stock`` (transformers and peft). ``auto`` uses the first of the three
+    that works on this machine. Adapter dropout needs ``stock``."""
     activations: Literal["auto", "keep", "recompute", "offload"] = "auto"
     """``keep`` keeps all activations. ``recompute`` keeps only the input of each layer. ``offload`` also
     moves these inputs to the memory of the host."""
@@ -164,8 +164,7 @@ class MemoryConfig(Section):
 
 
 class EvalConfig(Section):
-    """What is scored: answers to questions by greedy decoding, and the perplexity of reference
-    answers."""
+    """What is scored: greedy answers to questions, and the perplexity of reference answers."""
 
     seed: Seed = 0
     """Decides which examples are drawn."""
