@@ -141,7 +141,8 @@ class TrainConfig(Section):
 class MemoryConfig(Section):
     """What a training step keeps in memory, and how it is computed.
 
-    ``auto`` chooses by the free memory of the GPU, unless the key says something else. All keys except ``optimizer``
+    ``auto`` chooses by the free memory of the GPU, unless the key says something else. All keys except
+    ``optimizer``
     are about Gemma 3n, which has a training step of its own.
     """
 
