@@ -37,7 +37,7 @@ def whole(tmp_path_factory):
 
 def tuned(folder, *overrides):
     config = tiny_config(*overrides)
-    files = store.Weights(id="whole", directory=folder, revision="", licence="")
+    files = store.ModelFiles(id="whole", directory=folder, revision="", licence="")
     loaded = load.load(files, config.model, CPU)
     torch.manual_seed(0)
     wrapped = adapter.add_adapter(loaded, config.adapter, config.train)
@@ -103,7 +103,7 @@ def test_a_saved_adapter_is_loaded_with_or_without_towers(whole, tmp_path, multi
     modules = read_json(tmp_path / "adapter" / "adapter_config.json")["target_modules"]
     assert modules == sorted(modules)
     expected = logits(wrapped)
-    files = store.Weights(id="whole", directory=whole, revision="", licence="")
+    files = store.ModelFiles(id="whole", directory=whole, revision="", licence="")
     for towers in ("false", "true"):
         again = load.load(files, tiny_config(f"model.multimodal={towers}").model, CPU)
         tower = [n for n, _ in again.model.named_modules() if "vision_tower" in n]
@@ -130,7 +130,7 @@ def test_an_adapter_with_other_layers_is_refused(whole, tmp_path):
     adapter_files.save(tmp_path / "adapter", wrapped, whole=True)
     settings = tmp_path / "adapter" / "adapter_config.json"
     settings.write_text(settings.read_text().replace("layers.0.", "layers.9."))
-    files = store.Weights(id="whole", directory=whole, revision="", licence="")
+    files = store.ModelFiles(id="whole", directory=whole, revision="", licence="")
     again = load.load(files, tiny_config().model, CPU)
     with pytest.raises(DataError, match="does not fit"):
         adapter_files.load(again.model, tmp_path / "adapter")

@@ -24,7 +24,7 @@ def test_the_parameters_of_packed_weights_are_counted_whole():
     base, tuned = adapted()
     from transformers import AutoModelForCausalLM
 
-    plain = AutoModelForCausalLM.from_pretrained(base.weights.directory)
+    plain = AutoModelForCausalLM.from_pretrained(base.files.directory)
     assert load.parameter_count(tuned) == sum(p.numel() for p in plain.parameters())
 
 

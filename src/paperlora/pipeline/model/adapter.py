@@ -44,7 +44,7 @@ def add_adapter(loaded: Loaded, adapter: AdapterConfig, train: TrainConfig) -> A
         ),
     )
     # peft would store the folder of this machine; the adapter must load on any machine.
-    model.peft_config["default"].base_model_name_or_path = loaded.weights.id
+    model.peft_config["default"].base_model_name_or_path = loaded.files.id
     return model
 
 

@@ -22,7 +22,7 @@ from paperlora.pipeline.model.gemma3n.embedding import HostEmbedding
 
 if TYPE_CHECKING:
     from paperlora.pipeline.config import ModelConfig
-    from paperlora.pipeline.model.store import Weights
+    from paperlora.pipeline.model.store import ModelFiles
 
 NF4_BLOCK = 64
 """How many weights share a scale: bitsandbytes' default."""
@@ -34,7 +34,7 @@ class Loaded:
 
     model: Any
     tokenizer: Any
-    weights: Weights
+    files: ModelFiles
     device: torch.device
     compute_dtype: torch.dtype
     load_gpu_bytes: int | None
@@ -79,7 +79,7 @@ def device_name(where: torch.device) -> str:
 
 
 def load(
-    weights: Weights, config: ModelConfig, where: torch.device, *, table_on_host: bool = True
+    files: ModelFiles, config: ModelConfig, where: torch.device, *, table_on_host: bool = True
 ) -> Loaded:
     """Return the frozen base in 4 bits on the device ``where``, with its tokenizer.
 
@@ -88,29 +88,29 @@ def load(
     when Gemma 3n's files are incomplete.
     """
     dtype = compute_dtype(config.compute_dtype, where)
-    gemma3n = reader.is_gemma3n(weights.directory)
+    gemma3n = reader.is_gemma3n(files.directory)
     if gemma3n:
         model = reader.read(
-            weights.directory,
+            files.directory,
             device=where,
             dtype=dtype,
             multimodal=config.multimodal,
             table_on_host=table_on_host,
         )
     else:
-        model = _load(weights, dtype, where)
+        model = _load(files, dtype, where)
     if where.type == "cpu":
         cpu_linear.prepare(model)
-    tokenizer = AutoTokenizer.from_pretrained(weights.directory, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(files.directory, trust_remote_code=False)
     if not tokenizer.chat_template:
         raise InputError(
-            f"{weights.id} has no chat template", remedy="use an instruction-tuned model"
+            f"{files.id} has no chat template", remedy="use an instruction-tuned model"
         )
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     return Loaded(
         model=model,
         tokenizer=tokenizer,
-        weights=weights,
+        files=files,
         device=where,
         compute_dtype=dtype,
         load_gpu_bytes=torch.cuda.max_memory_allocated() if where.type == "cuda" else None,
@@ -118,10 +118,10 @@ def load(
     )
 
 
-def _load(weights: Weights, dtype: torch.dtype, where: torch.device) -> Any:  # noqa: ANN401
+def _load(files: ModelFiles, dtype: torch.dtype, where: torch.device) -> Any:  # noqa: ANN401
     """Return a model other than Gemma 3n, loaded by transformers."""
     model = AutoModelForCausalLM.from_pretrained(
-        weights.directory,
+        files.directory,
         dtype=dtype,
         device_map={"": where},
         use_safetensors=True,
@@ -141,7 +141,7 @@ def _load(weights: Weights, dtype: torch.dtype, where: torch.device) -> Any:  # 
 
 def is_half(loaded: Loaded) -> bool:
     """Return whether the model is the text half of a checkpoint that also has towers (Gemma 3n)."""
-    whole = read_json(loaded.weights.directory / "config.json").get("model_type") == "gemma3n"
+    whole = read_json(loaded.files.directory / "config.json").get("model_type") == "gemma3n"
     return whole and hasattr(loaded.model.model, "layers")
 
 

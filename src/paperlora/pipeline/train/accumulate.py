@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from paperlora.pipeline.config import TrainSections
     from paperlora.pipeline.model.encoding import Encoded
     from paperlora.pipeline.model.load import Loaded
-    from paperlora.pipeline.model.store import Weights
+    from paperlora.pipeline.model.store import ModelFiles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ def _answer_tokens(examples: Sequence[Encoded]) -> int:
 
 
 def memory_plan(
-    files: Weights, config: TrainSections, where: torch.device
+    files: ModelFiles, config: TrainSections, where: torch.device
 ) -> plan.MemoryPlan | None:
     """Return how to train Gemma 3n within the GPU's free memory; None for another model, step or device.
 

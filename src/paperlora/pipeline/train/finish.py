@@ -31,12 +31,12 @@ def summary(
     text = loaded.model.config.get_text_config()
     return {
         "model": {
-            "id": loaded.weights.id,
-            "revision_or_sha256": loaded.weights.revision,
-            "licence": loaded.weights.licence,
-            "repository": loaded.weights.repository,
-            "kind": loaded.weights.kind,
-            "derived": loaded.weights.derived,
+            "id": loaded.files.id,
+            "revision_or_sha256": loaded.files.revision,
+            "licence": loaded.files.licence,
+            "repository": loaded.files.repository,
+            "kind": loaded.files.kind,
+            "derived": loaded.files.derived,
             "vocabulary": text.vocab_size,
             "parameters": load.parameter_count(tuned),
             "trainable": sum(row["parameters"] for row in modules),
