@@ -44,10 +44,7 @@ def save(
     rng: Mapping[str, torch.Tensor],
     counters: dict[str, Any],
 ) -> None:
-    """Write all that training needs to resume with the same bits as without an interruption.
-
-    ``rng`` is from ``random_state``; ``counters`` must be JSON.
-    """
+    """Write what training needs to resume with the same bits; ``counters`` must be JSON."""
     tensors: dict[str, torch.Tensor] = {f"rng/{name}": value for name, value in rng.items()}
     tensors |= {f"best/{name}": value for name, value in best.items()}
     for name, parameter in trainable(model).items():

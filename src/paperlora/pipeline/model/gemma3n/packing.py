@@ -1,14 +1,12 @@
 """Packs examples of different lengths side by side into rows of fixed length.
 
-Where it stands: the first part of a training step; ``runner`` takes its rows. A captured step has fixed
-shapes, and without packing most of a row would be padding. Each example keeps its own positions and
-attends to itself alone, so its loss and its gradients are those of a row of its own.
+A captured step has fixed shapes, and without packing most of a row would be padding. Each example keeps
+its own positions and attends to itself alone, so its loss and gradients are those of a row of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,12 +55,12 @@ def pack(examples: Sequence[Encoded], longest: int) -> list[Row]:
     for example in sorted(examples, key=_size, reverse=True):
         if _size(example) > sizes[-1]:
             raise ValueError(f"an example of {_size(example)} tokens does not fit {sizes[-1]}")
-        fitting = (row for row in rows if sum(map(_size, row)) + _size(example) <= sizes[-1])
-        row = next(fitting, None)
-        if row is None:
-            rows.append([example])
+        for row in rows:
+            if sum(map(_size, row)) + _size(example) <= sizes[-1]:
+                row.append(example)
+                break
         else:
-            row.append(example)
+            rows.append([example])
     return [_row(row, sizes) for row in rows]
 
 
@@ -71,22 +69,23 @@ def _size(example: Encoded) -> int:
 
 
 def _row(examples: list[Encoded], sizes: list[int]) -> Row:
+    parts = [
+        (
+            example.prompt + example.answer,
+            [UNLABELLED] * (len(example.prompt) - 1) + example.answer + [UNLABELLED],
+        )
+        for example in examples
+    ]
     used = sum(map(_size, examples))
     left = next(size for size in sizes if size >= used) - used
-    ids: list[int] = []
-    labels: list[int] = []
-    sizes_within = [*map(_size, examples), *([left] if left else [])]
-    for example in examples:
-        ids += example.prompt + example.answer
-        labels += [UNLABELLED] * (len(example.prompt) - 1) + example.answer + [UNLABELLED]
     # The rest repeats a real token: the embedding of padding is zero, where norms have no gradient.
-    ends = list(accumulate(sizes_within))
-    return Row(
-        ids=ids + ids[:1] * left,
-        positions=[place for size in sizes_within for place in range(size)],
-        starts=[
-            end - size for size, end in zip(sizes_within, ends, strict=True) for _ in range(size)
-        ],
-        ends=[end for size, end in zip(sizes_within, ends, strict=True) for _ in range(size)],
-        labels=labels + [UNLABELLED] * left,
-    )
+    parts.append((parts[0][0][:1] * left, [UNLABELLED] * left))
+    row = Row(ids=[], positions=[], starts=[], ends=[], labels=[])
+    for ids, labels in parts:
+        start, size = len(row.ids), len(ids)
+        row.ids.extend(ids)
+        row.positions.extend(range(size))
+        row.starts.extend([start] * size)
+        row.ends.extend([start + size] * size)
+        row.labels.extend(labels)
+    return row
