@@ -163,11 +163,8 @@ def cache() -> Path:
 
 def _cached(entry: dict[str, Any]) -> Path:
     """Return the entry's folder in the cache, made when it is absent or damaged."""
-    make, module = {
-        "wheel": (sources.from_wheel, "dequantise.py"),
-        "random": (sources.random, "tiny.py"),
-    }[entry["kind"]]
-    made_by = sha256_file(Path(__file__).with_name(module))
+    maker = {"wheel": "dequantise.py", "random": "tiny.py"}[entry["kind"]]
+    made_by = sha256_file(Path(__file__).with_name(maker))
     directory = cache() / f"{entry['id']}-{sha256_json([pin(entry['id']), made_by])[:12]}"
     directory.parent.mkdir(parents=True, exist_ok=True)
     with directory.with_name(f".{directory.name}.lock").open("w") as guard:
@@ -175,7 +172,12 @@ def _cached(entry: dict[str, Any]) -> Path:
         if not _intact(directory):
             folder = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
             try:
-                make(entry, folder, cache())
+                if entry["kind"] == "random":
+                    from paperlora.pipeline.model import tiny  # noqa: PLC0415 - it imports torch
+
+                    tiny.save(folder, seed=entry["seed"])
+                else:
+                    sources.from_wheel(entry, folder, cache())
                 files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
                 write_json(folder / "files.json", {"files": files, "digest": sha256_json(files)})
                 shutil.rmtree(directory, ignore_errors=True)

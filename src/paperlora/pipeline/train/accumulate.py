@@ -118,9 +118,8 @@ def memory_plan(
 
     Raises ``InputError`` as ``plan.choose`` does.
     """
-    if where.type != "cuda" or not store.is_gemma3n(str(files.directory)):
-        return None
-    if config.memory.step == "stock" or config.adapter.dropout:
+    stock = config.memory.step == "stock" or config.adapter.dropout
+    if stock or where.type != "cuda" or not store.is_gemma3n(str(files.directory)):
         return None
     itemsize = load.compute_dtype(config.model.compute_dtype, where).itemsize
     free, total = torch.cuda.mem_get_info()

@@ -87,8 +87,7 @@ def train(
     for name, parameter in checkpoint.trainable(trainer.model).items():
         parameter.data.copy_(best[name])
     adapter.save_adapter(trainer.model, loaded, work / "adapter")
-    how = trainer.accumulator.describe()
-    found = summary(trainer.model, how, progress, loaded, config)
+    found = summary(trainer.model, trainer.accumulator.describe(), progress, loaded, config)
     write_json(work / "train.json", {**found, "environment": environment})
     write_jsonl(work / "metrics.jsonl", progress.rows)
     publish(run, work)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from paperlora.pipeline.model.encoding import Encoded
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from paperlora.pipeline.model.encoding import Encoded
 
 UNLABELLED = -100  # the label that torch's cross-entropy ignores
 STEP = 64
@@ -69,23 +69,16 @@ def _size(example: Encoded) -> int:
 
 
 def _row(examples: list[Encoded], sizes: list[int]) -> Row:
-    parts = [
-        (
-            example.prompt + example.answer,
-            [UNLABELLED] * (len(example.prompt) - 1) + example.answer + [UNLABELLED],
-        )
-        for example in examples
-    ]
     used = sum(map(_size, examples))
-    left = next(size for size in sizes if size >= used) - used
-    # The rest repeats a real token: the embedding of padding is zero, where norms have no gradient.
-    parts.append((parts[0][0][:1] * left, [UNLABELLED] * left))
+    if left := next(size for size in sizes if size >= used) - used:
+        # The rest repeats a real token: the embedding of padding is zero, where norms have no gradient.
+        examples = [*examples, Encoded(prompt=examples[0].prompt[:1] * left, answer=[])]
     row = Row(ids=[], positions=[], starts=[], ends=[], labels=[])
-    for ids, labels in parts:
-        start, size = len(row.ids), len(ids)
-        row.ids.extend(ids)
+    for example in examples:
+        start, size = len(row.ids), _size(example)
+        row.ids.extend(example.prompt + example.answer)
         row.positions.extend(range(size))
         row.starts.extend([start] * size)
         row.ends.extend([start + size] * size)
-        row.labels.extend(labels)
+        row.labels.extend([UNLABELLED] * (len(example.prompt) - 1) + example.answer + [UNLABELLED])
     return row
