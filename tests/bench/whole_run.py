@@ -29,12 +29,12 @@ from paperlora.files import read_json
 from paperlora.pipeline import config_file
 from paperlora.pipeline.evaluate import evaluate
 from paperlora.pipeline.model import tiny
-from paperlora.pipeline.train import memory, train
+from paperlora.pipeline.train import progress, train
 
 
 def peak_words() -> str:
     """Return the peak of GPU memory in words."""
-    peak = memory.peak()
+    peak = progress.memory_peak()
     allocated, reserved = (peak[f"gpu_{kind}_bytes"] or 0 for kind in ("allocated", "reserved"))
     return f"peak {allocated / 2**30:.2f} GiB allocated, {reserved / 2**30:.2f} reserved"
 

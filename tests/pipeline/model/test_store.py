@@ -176,7 +176,12 @@ def test_a_folder_is_read_again_only_when_a_file_changed(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [('{"model_type": "gemma3n_text"}', True), ('{"model_type": "llama"}', False), ("{}", False)],
+    [
+        ('{"model_type": "gemma3n"}', True),
+        ('{"model_type": "gemma3n_text"}', True),
+        ('{"model_type": "llama"}', False),
+        ("{}", False),
+    ],
 )
 def test_gemma_3n_is_known_by_its_configuration(tmp_path, content, expected):
     assert store.is_gemma3n(str(folder_of_a_model(tmp_path / "m", content))) is expected

@@ -1,21 +1,32 @@
-"""Adds a LoRA adapter to a frozen base model (Hu et al. 2021), loads a saved one, and describes it."""
+"""Adds a LoRA adapter to a frozen base model (Hu et al. 2021), describes it, saves it and loads it.
+
+A saved adapter has peft's layout, and the same adapter always gives the same bytes. Training uses
+Gemma 3n's text half without its towers (``Gemma3nForCausalLM``). ``AutoModelForCausalLM`` loads the
+whole model from the same checkpoint, and there the layers have a longer name. The files hold the
+longer name, so that an adapter fits the model that other programs load.
+"""
 
 from __future__ import annotations
 
 import re
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
 
-from paperlora.errors import InputError
-from paperlora.pipeline.model import adapter_files
+from paperlora.errors import DataError, InputError
+from paperlora.files import read_json, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from paperlora.pipeline.config import AdapterConfig, TrainConfig
     from paperlora.pipeline.model.load import Loaded
+
+_ALONE, _WHOLE = "model.layers.", "model.language_model.layers."
+_WRAPPED, _A = "base_model.model.", ".lora_A.weight"  # how peft names a module's tensor
 
 
 def add_adapter(loaded: Loaded, adapter: AdapterConfig, train: TrainConfig) -> Any:  # noqa: ANN401
@@ -44,17 +55,7 @@ def add_adapter(loaded: Loaded, adapter: AdapterConfig, train: TrainConfig) -> A
         ),
     )
     # peft would store the folder of this machine; the adapter must load on any machine.
-    model.peft_config["default"].base_model_name_or_path = loaded.weights.id
-    return model
-
-
-def load_adapter(loaded: Loaded, folder: Path) -> Any:  # noqa: ANN401 - peft carries no types
-    """Return the base wrapped in the saved adapter of ``folder``, frozen and in evaluation mode.
-
-    Raises ``DataError`` when the adapter does not fit the base.
-    """
-    model = adapter_files.load(loaded.model, folder)
-    model.eval()
+    model.peft_config["default"].base_model_name_or_path = loaded.files.id
     return model
 
 
@@ -83,7 +84,6 @@ def adapter_modules(model: Any, adapter: AdapterConfig) -> list[dict[str, Any]]:
         if not hasattr(module, "lora_A"):
             continue
         kind = name.rsplit(".", 1)[-1]
-        size = sum(p.numel() for p in module.parameters() if p.requires_grad)
         row = rows.setdefault(
             kind,
             {
@@ -97,6 +97,59 @@ def adapter_modules(model: Any, adapter: AdapterConfig) -> list[dict[str, Any]]:
             },
         )
         row["layers"] += 1
-        row["parameters"] += size
+        row["parameters"] += sum(p.numel() for p in module.parameters() if p.requires_grad)
     order = adapter.attention + adapter.mlp
     return sorted(rows.values(), key=lambda row: order.index(row["name"]))
+
+
+def save_adapter(tuned: Any, loaded: Loaded, folder: Path) -> None:  # noqa: ANN401 - peft carries no types
+    """Write the adapter of ``tuned``, the wrapped ``loaded``, to ``folder``: completely or not at all."""
+    part = folder.with_name(".adapter.part")
+    shutil.rmtree(part, ignore_errors=True)
+    # The default, "auto", asks the model hub for the size of the vocabulary.
+    tuned.save_pretrained(part, save_embedding_layers=False)
+    path = part / "adapter_model.safetensors"
+    tensors = load_file(path)
+    # The text half of a checkpoint that also has towers (Gemma 3n).
+    checkpoint = read_json(loaded.files.directory / "config.json").get("model_type")
+    if checkpoint == "gemma3n" and hasattr(loaded.model.model, "layers"):
+        tensors = {name.replace(_ALONE, _WHOLE): value for name, value in tensors.items()}
+        save_file(tensors, path, metadata={"format": "pt"})
+    config = read_json(part / "adapter_config.json")
+    # peft shortens the names to what is unique in this model, such as `q_proj`, which the towers also
+    # have. It also keeps them in a set, whose order changes from process to process.
+    config["target_modules"] = sorted(
+        name.removeprefix(_WRAPPED).removesuffix(_A) for name in tensors if name.endswith(_A)
+    )
+    write_json(part / "adapter_config.json", config)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.replace(folder)
+
+
+def load_adapter(loaded: Loaded, folder: Path) -> Any:  # noqa: ANN401 - peft carries no types
+    """Return the base wrapped in the adapter of ``folder``, frozen and in evaluation mode.
+
+    The layers of the base may have either name. Raises ``DataError`` when the adapter has others.
+    """
+    text_alone = any(name.startswith(_ALONE) for name, _ in loaded.model.named_modules())
+
+    def named(name: str) -> str:
+        return name.replace(_WHOLE, _ALONE) if text_alone else name
+
+    config = LoraConfig.from_pretrained(folder)
+    config.inference_mode = True
+    config.base_model_name_or_path = None  # peft warns when it is not the name of the loaded model
+    config.target_modules = [named(name) for name in config.target_modules]
+    tensors = load_file(folder / "adapter_model.safetensors")
+    try:
+        tuned = get_peft_model(loaded.model, config)
+        found = set_peft_model_state_dict(tuned, {named(n): value for n, value in tensors.items()})
+    except (RuntimeError, ValueError) as error:
+        raise DataError(
+            f"{folder} does not fit the model: {str(error).splitlines()[0]}",
+            remedy="run `train` again",
+        ) from None
+    lost = [*found.unexpected_keys, *(name for name in found.missing_keys if "lora_" in name)]
+    if lost:
+        raise DataError(f"{folder} does not fit the model at {lost[0]}", remedy="run `train` again")
+    return tuned.eval()

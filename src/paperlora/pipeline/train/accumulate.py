@@ -8,7 +8,7 @@ examples, so it does not depend on how these are distributed over rows.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +16,7 @@ import torch
 from paperlora.errors import InputError
 from paperlora.files import read_json
 from paperlora.pipeline.model import encoding, load, store
-from paperlora.pipeline.model.gemma3n import packing, step
+from paperlora.pipeline.model.gemma3n import packing, plain, step
 from paperlora.pipeline.model.gemma3n.runner import Runner
 from paperlora.pipeline.train import checkpoint, plan
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from paperlora.pipeline.config import TrainSections
     from paperlora.pipeline.model.encoding import Encoded
     from paperlora.pipeline.model.load import Loaded
-    from paperlora.pipeline.model.store import Weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +77,7 @@ class PackedAccumulator:
     runner: Runner
     longest: int
     """The most tokens of an example."""
-    described: dict[str, Any] = field(default_factory=dict)
+    described: dict[str, Any]
 
     def gradients(self, batch: Sequence[Encoded], stop: Callable[[], bool]) -> float | None:
         """See ``StockAccumulator``."""
@@ -93,9 +92,8 @@ class PackedAccumulator:
 
     def loss(self, examples: Sequence[Encoded]) -> float:
         """See ``StockAccumulator``."""
-        rows = packing.pack(examples, self.longest)
-        total = torch.stack([self.runner.loss(row) for row in rows]).sum()
-        return float(total) / _answer_tokens(examples)
+        losses = [self.runner.loss(row) for row in packing.pack(examples, self.longest)]
+        return float(torch.stack(losses).sum()) / _answer_tokens(examples)
 
     def changed(self) -> None:
         """Copy the adapter, which the optimiser or a checkpoint changed, to the compute dtype."""
@@ -114,23 +112,21 @@ def _answer_tokens(examples: Sequence[Encoded]) -> int:
 
 
 def memory_plan(
-    files: Weights, config: TrainSections, where: torch.device
+    files: store.ModelFiles, config: TrainSections, where: torch.device
 ) -> plan.MemoryPlan | None:
     """Return how to train Gemma 3n within the GPU's free memory; None for another model, step or device.
 
-    Raises ``InputError``, which names the setting that would fit, when nothing fits.
+    Raises ``InputError`` as ``plan.choose`` does.
     """
-    document = read_json(files.directory / "config.json")
-    if where.type != "cuda" or not str(document.get("model_type")).startswith("gemma3n"):
-        return None
-    if config.memory.step == "stock" or config.adapter.dropout:
+    stock = config.memory.step == "stock" or config.adapter.dropout
+    if stock or where.type != "cuda" or not store.is_gemma3n(str(files.directory)):
         return None
     itemsize = load.compute_dtype(config.model.compute_dtype, where).itemsize
     free, total = torch.cuda.mem_get_info()
     # A process may be limited to a part of the GPU: the benches do so.
     allowed = int(total * torch.cuda.get_per_process_memory_fraction())
     return plan.choose(
-        plan.shape(document, itemsize=itemsize),
+        plan.shape(read_json(files.directory / "config.json"), itemsize=itemsize),
         packing.lengths(config.model.max_length)[-1],
         min(free, allowed),
         wanted=config.memory.activations,
@@ -150,8 +146,8 @@ def check(config: TrainSections, device: str) -> None:
     gemma3n = store.is_gemma3n(config.model.id)
     if memory.optimizer == "adamw8bit" and where.type != "cuda":
         raise InputError("memory.optimizer is adamw8bit without a GPU", remedy="set it to adamw")
-    own = {name: getattr(memory, name) for name in ("activations", "embeddings", "step")}
-    for name, value in own.items():
+    for name in ("activations", "embeddings", "step"):
+        value = getattr(memory, name)
         if value not in {"auto", "stock"} and not gemma3n:
             raise InputError(
                 f"memory.{name} is {value}, which only Gemma 3n has",
@@ -184,9 +180,9 @@ def make(
         return StockAccumulator(tuned=tuned, device=loaded.device)
     ops, name = _operations(wanted, loaded.device, loaded.compute_dtype)
     # There is nothing to offload on a CPU.
-    on_cpu = "keep" if config.memory.activations == "keep" else "recompute"
-    activations = chosen.activations if chosen else on_cpu
+    activations = "keep" if config.memory.activations == "keep" else "recompute"
     if chosen:
+        activations = chosen.activations
         print(f"step {name}, {chosen.reason}", file=sys.stderr)
     read = step.read(tuned, ops=ops, activations=activations, chunk=config.memory.loss_chunk)
     return PackedAccumulator(
@@ -206,11 +202,9 @@ def _operations(wanted: str, where: torch.device, dtype: torch.dtype) -> tuple[A
 
     Raises ``InputError`` when the fused ones are wanted and do not work here.
     """
-    from paperlora.pipeline.model.gemma3n import plain  # noqa: PLC0415 - fused needs triton, plain does not
-
     obstacle: str | None = "there is no GPU"
     if where.type == "cuda":
-        from paperlora.pipeline.model.gemma3n import fused  # noqa: PLC0415
+        from paperlora.pipeline.model.gemma3n import fused  # noqa: PLC0415 - it needs triton
 
         obstacle = fused.obstacle(dtype)
         if wanted != "plain" and obstacle is None:

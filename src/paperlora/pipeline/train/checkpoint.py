@@ -44,10 +44,7 @@ def save(
     rng: Mapping[str, torch.Tensor],
     counters: dict[str, Any],
 ) -> None:
-    """Write all that training needs to resume with the same bits as without an interruption.
-
-    ``rng`` is from ``random_state``; ``counters`` must be JSON.
-    """
+    """Write what training needs to resume with the same bits; ``counters`` must be JSON."""
     tensors: dict[str, torch.Tensor] = {f"rng/{name}": value for name, value in rng.items()}
     tensors |= {f"best/{name}": value for name, value in best.items()}
     for name, parameter in trainable(model).items():
@@ -95,26 +92,20 @@ def restore(
     """Restore ``model``, ``optimizer`` and the random generators; return the best adapter so far."""
     with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
         stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    moments: dict[str, dict[str, torch.Tensor]] = {}
-    for key, value in stored.items():
-        if key.startswith(_MOMENT):
-            moment, _, name = key.removeprefix(_MOMENT).partition("/")
-            moments.setdefault(name, {})[moment] = value
-    for name, parameter in trainable(model).items():
+    parameters = trainable(model)
+    for name, parameter in parameters.items():
         parameter.data.copy_(stored[f"now/{name}"])
-        if name in moments:
-            optimizer.state[parameter] = {
-                moment: _restored(moment, value, parameter.device)
-                for moment, value in moments[name].items()
-            }
+    for key, value in stored.items():
+        if not key.startswith(_MOMENT):
+            continue
+        moment, _, name = key.removeprefix(_MOMENT).partition("/")
+        state = optimizer.state[parameters[name]]
+        # The step count stays on the host: a float tensor in torch's AdamW, an int in bitsandbytes'.
+        if moment == "step":
+            state[moment] = value if value.is_floating_point() else int(value)
+        else:
+            state[moment] = value.to(parameters[name].device)
     torch.set_rng_state(stored["rng/cpu"])
     if "rng/cuda" in stored and torch.cuda.is_available():
         torch.cuda.set_rng_state(stored["rng/cuda"])
     return {n.removeprefix("best/"): t for n, t in stored.items() if n.startswith("best/")}
-
-
-def _restored(moment: str, value: torch.Tensor, device: torch.device) -> torch.Tensor | int:
-    """Return a moment as its optimiser expects it: the step count on the host, the rest on ``device``."""
-    if moment != "step":
-        return value.to(device)
-    return value if value.is_floating_point() else int(value)

@@ -8,13 +8,10 @@ neither torch nor transformers, so that ``doctor`` can use it.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from paperlora.environment.host.diagnosis import Fit
 from paperlora.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 GIB = 2**30
 ACTIVATIONS = ("keep", "recompute", "offload")
@@ -99,8 +96,21 @@ def trainable(s: Shape, rank: int) -> int:
     return rank * (s.num_hidden_layers * (attention + mlp) + with_own_kv * own_kv)
 
 
-def step_bytes(s: Shape, tokens: int, activations: str, *, rank: int, chunk: int) -> int:
-    """Return the peak of a step over a row of ``tokens``, without weights and adapter."""
+def peak(
+    s: Shape,
+    tokens: int,
+    activations: str,
+    *,
+    rank: int,
+    chunk: int = 256,
+    eight_bit: bool = True,
+    table_on_host: bool = True,
+) -> int:
+    """Return the most GPU memory that a training allocates at once.
+
+    ``tokens`` is the length of a row, ``chunk`` that of ``memory.loss_chunk``; ``eight_bit`` says that
+    the optimiser's two moments have 8 bits each, not 32.
+    """
     # The MLP's group has the most adapters of one input; its extra columns come in multiples of 64.
     extra = -(-3 * rank // 64) * 64
     row = tokens * s.hidden_size * s.itemsize
@@ -122,28 +132,10 @@ def step_bytes(s: Shape, tokens: int, activations: str, *, rank: int, chunk: int
     }[activations]
     embeddings = 2 * tokens * s.num_hidden_layers * s.hidden_size_per_layer_input * s.itemsize
     loss = min(chunk, tokens) * s.vocab_size * s.itemsize + 2 * streams
-    return embeddings + kept + max(saved + matrix + gradients, loss)
-
-
-def peak(
-    s: Shape,
-    tokens: int,
-    activations: str,
-    *,
-    rank: int,
-    chunk: int = 256,
-    eight_bit: bool = True,
-    table_on_host: bool = True,
-) -> int:
-    """Return the most GPU memory that a training allocates at once.
-
-    ``tokens`` is the length of a row, ``chunk`` that of ``memory.loss_chunk``; ``eight_bit`` says that
-    the optimiser's two moments have 8 bits each, not 32.
-    """
     # A parameter has a master and a gradient in float32, a copy to compute with, and two moments.
     adapter = trainable(s, rank) * (4 + 4 + 2 + (2 if eight_bit else 8))
     table = 0 if table_on_host else table_bytes(s)
-    step = step_bytes(s, tokens, activations, rank=rank, chunk=chunk)
+    step = embeddings + kept + max(saved + matrix + gradients, loss)
     return weights_bytes(s) + table + adapter + step + FIXED
 
 
@@ -162,35 +154,33 @@ def choose(
     to this function. Raises ``InputError``, which names the setting that would fit, when nothing fits.
     """
     room = int(free * (1 - _MARGIN))
-    tried: Sequence[str] = ACTIVATIONS if wanted == "auto" else (wanted,)
+    tried = ACTIVATIONS if wanted == "auto" else (wanted,)
     for activations in tried:
         for on_host in {"auto": (False, True), "host": (True,), "gpu": (False,)}[table]:
             need = peak(s, tokens, activations, table_on_host=on_host, **sizes)
             if need <= room:
                 place = "on the host" if on_host else "on the GPU"
-                reason = (
-                    f"activations {activations}, per-layer embeddings {place}: {need / GIB:.1f} GiB of "
-                    f"the {free / GIB:.1f} GiB free"
-                )
                 return MemoryPlan(
-                    activations=activations, table_on_host=on_host, gpu_bytes=need, reason=reason
+                    activations=activations,
+                    table_on_host=on_host,
+                    gpu_bytes=need,
+                    reason=f"activations {activations}, per-layer embeddings {place}: "
+                    f"{need / GIB:.1f} GiB of the {free / GIB:.1f} GiB free",
                 )
+    for length in range(tokens, 0, -64):
+        if peak(s, length, "offload", **sizes) <= room:
+            remedy = (
+                f"set memory.activations=offload and model.max_length={length}, or free GPU memory"
+            )
+            break
+    else:
+        least = peak(s, 64, "offload", **sizes) / GIB / (1 - _MARGIN)
+        remedy = f"free GPU memory, or use a GPU with {least:.1f} GiB free or more"
     raise InputError(
         f"{tokens} tokens need {peak(s, tokens, tried[-1], **sizes) / GIB:.1f} GiB of GPU memory with "
         f"activations {tried[-1]}, {free / GIB:.1f} GiB are free",
-        remedy=_remedy(s, tokens, room, **sizes),
+        remedy=remedy,
     )
-
-
-def _remedy(s: Shape, tokens: int, room: int, **sizes: Any) -> str:  # noqa: ANN401
-    """Return, in words, the settings that fit into ``room`` bytes, or the GPU that is needed."""
-    for length in range(tokens, 0, -64):
-        if peak(s, length, "offload", **sizes) <= room:
-            return (
-                f"set memory.activations=offload and model.max_length={length}, or free GPU memory"
-            )
-    least = peak(s, 64, "offload", **sizes)
-    return f"free GPU memory, or use a GPU with {least / GIB / (1 - _MARGIN):.1f} GiB free or more"
 
 
 def fits() -> list[Fit]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +16,17 @@ import torch
 from tqdm import tqdm
 
 from paperlora.files import read_jsonl, sha256_json, write_json, write_jsonl
-from paperlora.pipeline.model import adapter, adapter_files, encoding, load, store
-from paperlora.pipeline.train import accumulate, checkpoint, finish, interrupt, schedule
-from paperlora.pipeline.train.progress import Progress
+from paperlora.pipeline.model import adapter, encoding, load, store
+from paperlora.pipeline.train import accumulate, checkpoint
+from paperlora.pipeline.train.progress import Progress, publish, summary
 
 WORK = "checkpoints"
 """The folder of a run in which a training works until it is complete."""
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+    from types import FrameType
 
     from paperlora.pipeline.config import TrainConfig, TrainSections
     from paperlora.pipeline.model.encoding import Encoded
@@ -78,17 +81,16 @@ def train(
     if not resume:
         shutil.rmtree(work, ignore_errors=True)
     key = sha256_json([inputs, environment["fingerprint"], where.type])
-    with interrupt.deferred() as stop:
+    with deferred_signals() as stop:
         trainer = _trainer(run, config, loaded, chosen, stop)
         progress, best = _optimise(trainer, work, key=key)
     for name, parameter in checkpoint.trainable(trainer.model).items():
         parameter.data.copy_(best[name])
-    adapter_files.save(work / "adapter", trainer.model, whole=load.is_half(loaded))
-    how = trainer.accumulator.describe()
-    summary = finish.summary(trainer.model, how, progress, loaded, config)
-    write_json(work / "train.json", {**summary, "environment": environment})
+    adapter.save_adapter(trainer.model, loaded, work / "adapter")
+    found = summary(trainer.model, trainer.accumulator.describe(), progress, loaded, config)
+    write_json(work / "train.json", {**found, "environment": environment})
     write_jsonl(work / "metrics.jsonl", progress.rows)
-    finish.publish(run, work)
+    publish(run, work)
 
 
 def _trainer(
@@ -205,11 +207,11 @@ def _step(trainer: Trainer, progress: Progress) -> bool:
     config = trainer.config
     batch = [
         trainer.train[index]
-        for index in schedule.batch_indices(
+        for index in batch_indices(
             len(trainer.train), progress.step, config.accumulation, config.seed
         )
     ]
-    rate = schedule.learning_rate(progress.step, config)
+    rate = learning_rate(progress.step, config)
     for group in trainer.optimizer.param_groups:
         group["lr"] = rate
     loss = trainer.accumulator.gradients(batch, trainer.stop)
@@ -247,3 +249,49 @@ def _validate(
 
 def _weights(tuned: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401 - peft carries no types
     return {n: p.detach().cpu().clone() for n, p in checkpoint.trainable(tuned).items()}
+
+
+def batch_indices(size: int, step: int, accumulation: int, seed: int) -> list[int]:
+    """Return the examples of one step (from 0) by index: each epoch takes all, in an order of its own.
+
+    The order depends on the seed and the epoch alone, so a resumed training takes the same examples.
+    """
+    indices = []
+    # A step may cross from one epoch into the next.
+    for place in range(step * accumulation, (step + 1) * accumulation):
+        epoch, position = divmod(place, size)
+        order = list(range(size))
+        random.Random(f"{seed}:{epoch}").shuffle(order)
+        indices.append(order[position])
+    return indices
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Return the learning rate of a step (from 0): linear warm-up, then linear decay towards zero."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    left = (config.max_steps - step) / max(1, config.max_steps - config.warmup_steps)
+    return config.learning_rate * left
+
+
+@contextmanager
+def deferred_signals() -> Iterator[Callable[[], bool]]:
+    """Delay SIGINT and SIGTERM, so that the loop ends where its state is complete.
+
+    Yields a function that returns whether one has arrived. A second signal raises
+    ``KeyboardInterrupt`` at once: the user does not want to wait.
+    """
+    arrived = False
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        nonlocal arrived
+        if arrived:
+            raise KeyboardInterrupt
+        arrived = True
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: arrived
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

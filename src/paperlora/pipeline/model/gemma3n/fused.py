@@ -1,9 +1,8 @@
 """The operations of ``plain`` as Triton kernels: this module allocates the outputs and launches them.
 
-Where it stands: ``layer`` calls these functions as it calls those of ``plain``, where the function of the
-same name documents meaning and shapes; the kernels themselves are in ``kernels/``. An operation is one
-launch and one pass over its data, where autograd takes dozens. Triton compiles at first use, with a C
-compiler and Python's headers; ``obstacle`` names what is missing.
+The function of the same name in ``plain`` documents meaning and shapes. An operation is one launch and one
+pass over its data, where autograd takes dozens. Triton compiles at first use, with a C compiler and
+Python's headers; ``obstacle`` names what is missing.
 """
 
 from __future__ import annotations
@@ -95,22 +94,18 @@ def rotate_backward(
     )  # fmt: skip
 
 
-def _blocks(q: Tensor) -> dict[str, int | str]:
+@functools.cache
+def _blocks(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
     """Return how many queries and keys a block holds, and the precision of its products.
 
     64 where a block may have 200 kB of shared memory, as on an H100; 32 elsewhere. Products of
     float32, which only tests use, are exact.
     """
-    roomy = q.is_cuda and _shared_memory(q.device.index) >= 200_000
-    size = 64 if roomy and q.dtype != torch.float32 else 32
-    precise = "ieee" if q.dtype == torch.float32 else "tf32"
-    return {"BM": size, "BN": size, "PRECISION": precise}
-
-
-@functools.cache
-def _shared_memory(device: int) -> int:
+    if dtype == torch.float32:
+        return {"BM": 32, "BN": 32, "PRECISION": "ieee"}
     properties: Any = torch.cuda.get_device_properties(device)
-    return int(properties.shared_memory_per_block_optin)
+    size = 64 if properties.shared_memory_per_block_optin >= 200_000 else 32
+    return {"BM": size, "BN": size, "PRECISION": "tf32"}
 
 
 def attend(
@@ -120,8 +115,8 @@ def attend(
     heads, tokens, width = q.shape
     out = torch.empty_like(q)
     lse = q.new_empty(heads, tokens, dtype=torch.float32)
-    blocks = _blocks(q)
-    flash.forward[(tokens // int(blocks["BM"]), heads)](
+    blocks = _blocks(q.device, q.dtype)
+    flash.forward[(tokens // blocks["BM"], heads)](
         q, k, v, bounds[0], out, lse, tokens, window, GROUP=heads // len(k), D=width,
         **blocks, num_warps=8, num_stages=2,
     )  # fmt: skip
@@ -144,8 +139,8 @@ def attend_backward(
         out, dout, delta, tokens, dout.stride(0), dout.stride(1), D=width, num_warps=1
     )
     dq, dk, dv = torch.empty_like(q), torch.empty_like(q), torch.empty_like(q)
-    blocks = _blocks(q)
-    grid = (tokens // int(blocks["BM"]), heads)
+    blocks = _blocks(q.device, q.dtype)
+    grid = (tokens // blocks["BM"], heads)
     strides = (dout.stride(0), dout.stride(1))
     shape = {"GROUP": heads // len(k), "D": width, **blocks}
     flash.backward_queries[grid](

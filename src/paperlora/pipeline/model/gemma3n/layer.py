@@ -1,12 +1,9 @@
 """One decoder layer of Gemma 3n, its forward and its backward pass written out.
 
-Where it stands: ``step`` calls ``forward`` and ``backward`` for each layer; they call ``products`` for the
-linear maps and ``plain`` or ``fused`` for what lies between. The order of operations is that of
-transformers' ``Gemma3nTextDecoderLayer.forward``.
-
-Only adapters train, so the backward pass computes the gradients of activations and adapters alone;
-written out, it frees each tensor as soon as it can, which autograd does not. Tensors are in the
-compute dtype; shapes use the letters of ``plain``.
+The order of operations is that of transformers' ``Gemma3nTextDecoderLayer.forward``. Only
+adapters train, so the backward pass computes the gradients of activations and adapters alone; written
+out, it frees each tensor as soon as it can, which autograd does not. Tensors are in the compute dtype;
+shapes use the letters of ``plain``.
 """
 
 from __future__ import annotations
@@ -30,9 +27,6 @@ class Context:
 
     ops: Any
     """``plain`` or ``fused``."""
-    heads: int
-    kv_heads: int
-    head_dim: int
     rotary: dict[bool, tuple[Tensor, Tensor]]
     """Cosines and sines of the positions, [T, D / 2] in float32, by ``Layer.sliding``."""
     bounds: tuple[Tensor, Tensor]
@@ -49,10 +43,7 @@ class Context:
 
 @dataclass(frozen=True, kw_only=True)
 class Saved:
-    """The activations that the backward pass reads, in the order in which ``forward`` makes them.
-
-    Shapes are [T, width] unless a comment gives another.
-    """
+    """The activations that the backward pass reads, [T, width] unless a comment gives another shape."""
 
     h: Tensor  # the layer's input streams, [S, T, H]
     p: Tensor  # AltUp's predictions, [S, T, H]
@@ -84,12 +75,11 @@ def forward(
     x = products.input_buffer(layer.first, tokens, h)
     p = ops.predict(layer, h, x[:, : layer.first.columns])
     first = products.forward(ops, layer.first, x)
-    left = layer.first.members[0].rows
-    low = products.forward(ops, layer.laurel, first[:, :left])
+    low = products.forward(ops, layer.laurel, _columns(layer, first)[0])
     mixed = products.input_buffer(layer.o, tokens, h)
-    heads = _heads(context, layer, first[:, left:])
+    heads = _heads(context, layer, first)
     attention = ops.attend(*heads, context.bounds, context.windows[layer.sliding])
-    heads_apart = mixed[:, : layer.o.columns].unflatten(1, (context.heads, -1))
+    heads_apart = mixed[:, : layer.o.columns].unflatten(1, (len(heads[0]), -1))
     heads_apart.copy_(attention[0].transpose(0, 1))
     o = products.forward(ops, layer.o, mixed)
     f = products.input_buffer(layer.gate_up, tokens, h)
@@ -134,51 +124,48 @@ def backward(context: Context, layer: Layer, saved: Saved, dq: Tensor) -> Tensor
     df = products.backward(ops, layer.gate_up, s.gate_up, s.f)
     do, dlow, skip = ops.combine_backward(layer, s.o, s.low, s.a, da, df)
     dfirst = torch.empty_like(s.first)
-    left = layer.first.members[0].rows
-    dfirst[:, :left] = products.backward(ops, layer.laurel, dlow)
+    _columns(layer, dfirst)[0].copy_(products.backward(ops, layer.laurel, dlow))
     dmixed = products.backward(ops, layer.o, do, s.mixed)
-    _attend_backward(context, layer, s, dmixed, dfirst[:, left:])
+    _attend_backward(context, layer, s, dmixed, dfirst)
     dx = products.backward(ops, layer.first, dfirst, s.x)
     dh: Tensor = ops.predict_backward(layer, s.h, dq, skip, dx)
     return dh
 
 
-def _split(context: Context, layer: Layer, y: Tensor) -> list[Tensor]:
-    """Split columns [T, …] into queries and, unless the layer shares another one's, keys and values."""
-    own = context.kv_heads * context.head_dim
-    sizes = [context.heads * context.head_dim, own, own]
-    return list(y.split(sizes if layer.source == layer.index else sizes[:1], 1))
+def _columns(layer: Layer, first: Tensor) -> list[Tensor]:
+    """Return views of ``first``: LAuReL's left half, queries and, unless shared, keys and values."""
+    return list(first.split([member.rows for member in layer.first.members], 1))
 
 
-def _heads(context: Context, layer: Layer, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return queries [heads, T, D], keys and values [kv heads, T, D], given their columns [T, …].
+def _heads(context: Context, layer: Layer, first: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return queries [heads, T, D], keys and values [kv heads, T, D].
 
     Mirrors the first half of ``Gemma3nTextAttention.forward``.
     """
-    ops, rotary = context.ops, context.rotary[layer.sliding]
-    query, *own = _split(context, layer, y)
-    q = ops.rotate(query, layer.q_norm, layer.eps, rotary, context.heads)
+    ops, rotary, head_dim = context.ops, context.rotary[layer.sliding], len(layer.q_norm)
+    _, query, *own = _columns(layer, first)
+    q = ops.rotate(query, layer.q_norm, layer.eps, rotary, query.shape[1] // head_dim)
     if not own:
         return q, *context.kv[layer.source]
-    k = ops.rotate(own[0], layer.k_norm, layer.eps, rotary, context.kv_heads)
-    v = ops.rotate(own[1], None, layer.eps, None, context.kv_heads)
+    kv_heads = own[0].shape[1] // head_dim
+    k = ops.rotate(own[0], layer.k_norm, layer.eps, rotary, kv_heads)
+    v = ops.rotate(own[1], None, layer.eps, None, kv_heads)
     if layer.stores:
         context.kv[layer.index] = k, v
     return q, k, v
 
 
 def _attend_backward(
-    context: Context, layer: Layer, saved: Saved, dmixed: Tensor, dy: Tensor
+    context: Context, layer: Layer, saved: Saved, dmixed: Tensor, dfirst: Tensor
 ) -> None:
-    """Fill ``dy`` [T, …] with the gradients of the query, key and value columns, given ``dmixed``."""
+    """Fill the columns of queries, keys and values in ``dfirst`` with their gradients, given ``dmixed``."""
     ops, rotary = context.ops, context.rotary[layer.sliding]
-    dout = dmixed.unflatten(1, (context.heads, -1)).transpose(0, 1)
+    dout = dmixed.unflatten(1, (len(saved.heads[0]), -1)).transpose(0, 1)
     dq, dk, dv = ops.attend_backward(
         saved.heads, context.bounds, context.windows[layer.sliding], saved.attention, dout
     )
-    columns = saved.first[:, saved.first.shape[1] - dy.shape[1] :]
-    query, *own = _split(context, layer, columns)
-    dquery, *down = _split(context, layer, dy)
+    _, query, *own = _columns(layer, saved.first)
+    _, dquery, *down = _columns(layer, dfirst)
     ops.rotate_backward(query, layer.q_norm, layer.eps, rotary, dq, dquery)
     if not own:
         _add_kv_gradients(context, layer.source, dk, dv)

@@ -1,20 +1,18 @@
 """Packs examples of different lengths side by side into rows of fixed length.
 
-Where it stands: the first part of a training step; ``runner`` takes its rows. A captured step has fixed
-shapes, and without packing most of a row would be padding. Each example keeps its own positions and
-attends to itself alone, so its loss and its gradients are those of a row of its own.
+A captured step has fixed shapes, and without packing most of a row would be padding. Each example keeps
+its own positions and attends to itself alone, so its loss and gradients are those of a row of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING
+
+from paperlora.pipeline.model.encoding import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from paperlora.pipeline.model.encoding import Encoded
 
 UNLABELLED = -100  # the label that torch's cross-entropy ignores
 STEP = 64
@@ -57,12 +55,12 @@ def pack(examples: Sequence[Encoded], longest: int) -> list[Row]:
     for example in sorted(examples, key=_size, reverse=True):
         if _size(example) > sizes[-1]:
             raise ValueError(f"an example of {_size(example)} tokens does not fit {sizes[-1]}")
-        fitting = (row for row in rows if sum(map(_size, row)) + _size(example) <= sizes[-1])
-        row = next(fitting, None)
-        if row is None:
-            rows.append([example])
+        for row in rows:
+            if sum(map(_size, row)) + _size(example) <= sizes[-1]:
+                row.append(example)
+                break
         else:
-            row.append(example)
+            rows.append([example])
     return [_row(row, sizes) for row in rows]
 
 
@@ -72,21 +70,15 @@ def _size(example: Encoded) -> int:
 
 def _row(examples: list[Encoded], sizes: list[int]) -> Row:
     used = sum(map(_size, examples))
-    left = next(size for size in sizes if size >= used) - used
-    ids: list[int] = []
-    labels: list[int] = []
-    sizes_within = [*map(_size, examples), *([left] if left else [])]
+    if left := next(size for size in sizes if size >= used) - used:
+        # The rest repeats a real token: the embedding of padding is zero, where norms have no gradient.
+        examples = [*examples, Encoded(prompt=examples[0].prompt[:1] * left, answer=[])]
+    row = Row(ids=[], positions=[], starts=[], ends=[], labels=[])
     for example in examples:
-        ids += example.prompt + example.answer
-        labels += [UNLABELLED] * (len(example.prompt) - 1) + example.answer + [UNLABELLED]
-    # The rest repeats a real token: the embedding of padding is zero, where norms have no gradient.
-    ends = list(accumulate(sizes_within))
-    return Row(
-        ids=ids + ids[:1] * left,
-        positions=[place for size in sizes_within for place in range(size)],
-        starts=[
-            end - size for size, end in zip(sizes_within, ends, strict=True) for _ in range(size)
-        ],
-        ends=[end for size, end in zip(sizes_within, ends, strict=True) for _ in range(size)],
-        labels=labels + [UNLABELLED] * left,
-    )
+        start, size = len(row.ids), _size(example)
+        row.ids.extend(example.prompt + example.answer)
+        row.positions.extend(range(size))
+        row.starts.extend([start] * size)
+        row.ends.extend([start + size] * size)
+        row.labels.extend([UNLABELLED] * (len(example.prompt) - 1) + example.answer + [UNLABELLED])
+    return row

@@ -1,8 +1,7 @@
 """The parameters of the model as the step reads them: packed projections, adapters, norms, AltUp's maps.
 
-Where it stands: ``step.read`` calls ``gather`` and ``layer`` once, after ``reader`` has loaded the model
-and peft has wrapped it. Everything here refers to the tensors of that model. Only AltUp's maps are
-copies, a few numbers in each layer, in float32.
+Everything here refers to the tensors of the model that peft has wrapped. Only AltUp's maps are copies, a
+few numbers in each layer, in float32.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PAD = 64
-"""The extra columns of a group are a multiple of this, so that the GPU's matrix units stay aligned."""
+"""What the extra columns of a group are a multiple of, so that the GPU's matrix units stay aligned."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +55,6 @@ class Group:
     """
 
     members: tuple[Projection, ...]
-    extra: int
     a: torch.Tensor | None
     """[ranks, in], the members' A one below the other; None without adapters."""
     a_gradient: torch.Tensor | None
@@ -74,7 +72,12 @@ class Group:
     @property
     def ranks(self) -> int:
         """How many of the extra columns are in use: the sum of the adapters' ranks."""
-        return sum(len(m.adapter.a) for m in self.members if m.adapter)
+        return 0 if self.a is None else len(self.a)
+
+    @property
+    def extra(self) -> int:
+        """The number of extra columns, a multiple of ``PAD``."""
+        return -(-self.ranks // PAD) * PAD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,10 +196,8 @@ def group(modules: Sequence[Any], adapters: Adapters) -> Group:
     """Return linear modules that read the same input as one group."""
     members = tuple(_projection(module, adapters) for module in modules)
     pairs = [member.adapter for member in members if member.adapter]
-    ranks = sum(len(pair.a) for pair in pairs)
     return Group(
         members=members,
-        extra=-(-ranks // PAD) * PAD,
         a=_joined([pair.a for pair in pairs]),
         a_gradient=_joined([pair.a_gradient for pair in pairs]),
     )
@@ -206,13 +207,11 @@ def _joined(parts: list[torch.Tensor]) -> torch.Tensor | None:
     """Return matrices that are neighbours in memory as one, without a copy; None for none."""
     if not parts:
         return None
-    rows = sum(len(part) for part in parts)
-    whole = parts[0].as_strided((rows, parts[0].shape[1]), (parts[0].shape[1], 1))
-    place = whole.data_ptr()
-    for part in parts:
-        if part.data_ptr() != place:
+    sizes = [len(part) for part in parts]
+    whole = parts[0].as_strided((sum(sizes), parts[0].shape[1]), parts[0].stride())
+    for part, view in zip(parts, whole.split(sizes), strict=True):
+        if part.data_ptr() != view.data_ptr():
             raise AssertionError("the A's of a group are not neighbours in memory")
-        place += part.numel() * part.element_size()
     return whole
 
 

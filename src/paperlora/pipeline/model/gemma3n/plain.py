@@ -1,13 +1,11 @@
 """The operations between a layer's matrix products, in plain torch: the definition of each of them.
 
-Where it stands: ``layer`` calls these functions through ``products`` and directly; ``fused`` has the
-same functions as Triton kernels. This module runs on any device and dtype, and the kernels are
-tested against it: a ``…_backward`` here is autograd of the forward function.
+``fused`` has the same functions as Triton kernels. This module runs on any device and dtype, and the
+kernels are tested against it: a ``…_backward`` here is autograd of the forward function.
 
-Shapes: T tokens, H hidden width, S AltUp streams (stream 0 is the active one), P width of a
-per-layer embedding, I width of the MLP, D width of a head. Tensors are in the compute dtype; each
-function computes in float32 and rounds its result once. A gradient has the name of its tensor with
-a ``d`` before it.
+Shapes: T tokens, H hidden width, S AltUp streams (stream 0 is the active one), P width of a per-layer
+embedding, I width of the MLP, D width of a head. Tensors are in the compute dtype; each function computes
+in float32 and rounds its result once. A gradient has the name of its tensor with a ``d`` before it.
 
 The operations mirror transformers' ``modeling_gemma3n.py``, to whose numbers the tests hold the whole
 step. Papers: AltUp (Baykal et al. 2023), LAuReL (Menghani et al. 2024).
@@ -65,10 +63,9 @@ def _predict(layer: Layer, h: Tensor) -> Pair:
 
 
 def predict(layer: Layer, h: Tensor, x: Tensor) -> Tensor:
-    """Return AltUp's predictions [S, T, H] of the streams ``h`` [S, T, H]; fill ``x`` [T, H].
+    """Return AltUp's predictions [S, T, H] of ``h``; fill ``x`` [T, H] with the normed active one.
 
-    ``x`` becomes the layer's input: the normed active prediction. Mirrors
-    ``Gemma3nTextAltUp.predict`` and the layer's ``input_layernorm``.
+    Mirrors ``Gemma3nTextAltUp.predict`` and the layer's ``input_layernorm``.
     """
     predicted, normed = _predict(layer, h)
     x.copy_(normed)
@@ -88,8 +85,7 @@ def rotate(y: Tensor, weight: Tensor | None, eps: float, rotary: Pair | None, he
     """Return the heads [heads, T, D] of ``y`` [T, heads * D], normed and rotated by their position.
 
     ``rotary`` holds cosines and sines, [T, D / 2] in float32. Values have neither ``weight`` nor
-    ``rotary``. Mirrors ``q_norm``, ``k_norm``, ``v_norm`` and ``apply_rotary_pos_emb`` in
-    ``Gemma3nTextAttention.forward``.
+    ``rotary``. Mirrors the norms and ``apply_rotary_pos_emb`` in ``Gemma3nTextAttention.forward``.
     """
     x = _norm(y.unflatten(1, (heads, -1)), weight, eps).transpose(0, 1)
     if rotary is not None:
@@ -112,10 +108,9 @@ def attend(
 ) -> tuple[Tensor, Tensor | None]:
     """Return attention [heads, T, D] of queries to keys and values [kv heads, T, D], and None.
 
-    ``bounds`` holds the start and the end of each token's example, [T] each. A query attends to the
-    keys of its own example from itself back to ``window`` - 1 tokens earlier. The second result is
-    what the backward half of ``fused`` needs. Mirrors ``eager_attention_forward`` with Gemma 3n's
-    scaling of 1.
+    ``bounds`` holds the start and the end of each token's example, [T] each. A query attends to the keys of
+    its own example from itself back to ``window`` - 1 tokens earlier. The second result is what the
+    backward half of ``fused`` needs. Mirrors ``eager_attention_forward`` with Gemma 3n's scaling of 1.
     """
     position = torch.arange(q.shape[1], device=q.device)
     distance = position[:, None] - position[None]
@@ -201,9 +196,8 @@ def correct(
 ) -> tuple[Tensor | None, Tensor]:
     """Return AltUp's corrected streams [S, T, H], if ``keep``, and the scaled active one [T, H].
 
-    ``a`` is the result of ``combine``, ``m`` the MLP's output before its norm, [T, H] each, and
-    ``p`` the predictions [S, T, H]. Mirrors ``Gemma3nTextAltUp.correct`` and
-    ``scale_corrected_output``.
+    ``a`` is the result of ``combine``, ``m`` the MLP's output before its norm, [T, H] each, and ``p`` the
+    predictions [S, T, H]. Mirrors ``Gemma3nTextAltUp.correct`` and ``scale_corrected_output``.
     """
     corrected, u = _correct(layer, a, m, p)
     return (corrected if keep else None), u
@@ -255,8 +249,7 @@ def expand(one: Projection, out: Tensor, place: int) -> None:
     """
     whole = one.weight if one.state is None else dequantize_4bit(one.weight.data, one.state)
     out[:, : one.columns] = whole.to(out.dtype)
-    if out.shape[1] > one.columns:
-        out[:, one.columns :] = 0
+    out[:, one.columns :] = 0
     if one.adapter:
         begin = one.columns + place
         out[:, begin : begin + one.adapter.b.shape[1]] = one.adapter.b * one.adapter.scale

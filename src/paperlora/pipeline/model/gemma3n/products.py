@@ -1,7 +1,6 @@
 """Matrix products with 4-bit weights and their adapters, forward and backward.
 
-Where it stands: ``layer`` and ``step`` call these functions for every linear map of the model. ``ops``
-is ``plain`` or ``fused``, whose ``expand`` unpacks a matrix just before its product; the matrix is
+``ops`` is ``plain`` or ``fused``, whose ``expand`` unpacks a matrix just before its product; the matrix is
 freed after it. Tensors are in the compute dtype; gradients of adapters are added in float32. T: tokens.
 """
 

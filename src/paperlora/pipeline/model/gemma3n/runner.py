@@ -1,9 +1,8 @@
 """Runs rows through the step, and replays the step as a CUDA graph where there is a GPU.
 
-Where it stands: training packs examples into rows (``packing``) and hands each row to a ``Runner``, which
-calls ``step``. A step is thousands of short kernels: launched one by one, the GPU waits for Python most
-of the time. The first row of a length runs without a graph, which compiles the kernels; the second is
-captured; from the third on, the step is one launch. All graphs share one pool of memory.
+A step is thousands of short kernels: launched one by one, the GPU waits for Python most of the time. The
+first row of a length runs without a graph, which compiles the kernels; the second is captured; from the
+third on, the step is one launch. All graphs share one pool of memory.
 """
 
 from __future__ import annotations
@@ -38,10 +37,7 @@ class Runner:
     pool: Any = None
 
     def train(self, row: Row, scale: float) -> torch.Tensor:
-        """Return the summed loss of a row (nats, a float32 scalar); add to the gradients.
-
-        The gradients are those of the loss times ``scale``.
-        """
+        """Return the summed loss of a row (nats, a float32 scalar); add ``scale`` times its gradients."""
         given, length = self._given(row, scale), len(row.ids)
         if length in self.graphs:
             graph, loss = self.graphs[length]

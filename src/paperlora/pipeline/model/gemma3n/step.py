@@ -1,9 +1,7 @@
 """The training step of the whole model: the loss of one row, and the gradients of the adapters.
 
-Where it stands: ``runner`` calls ``fill`` and ``run`` with a ``packing.Row``; this module goes from token
-ids to the streams of the first layer, through ``layer`` forward and backward, and from the last
-streams to the loss. It mirrors transformers' ``Gemma3nTextModel.forward`` and
-``Gemma3nForCausalLM.forward``. Tensors are in the compute dtype; shapes use the letters of ``plain``.
+It mirrors transformers' ``Gemma3nTextModel.forward`` and ``Gemma3nForCausalLM.forward``. Tensors are in
+the compute dtype; shapes use the letters of ``plain``.
 
 The logits of a whole row never exist: the loss is taken in chunks of tokens. ``activations`` says what
 the forward pass keeps for the backward pass. ``keep``: everything. ``recompute``: the input of each
@@ -12,7 +10,7 @@ layer, from which the rest is computed again (Chen et al. 2016). ``offload``: th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,11 +18,10 @@ import torch.nn.functional as F
 
 from paperlora.pipeline.model.gemma3n import layer as layers
 from paperlora.pipeline.model.gemma3n import parameters, products
-from paperlora.pipeline.model.gemma3n.layer_inputs import OnHost
+from paperlora.pipeline.model.gemma3n.packing import Row
 
 if TYPE_CHECKING:
     from paperlora.pipeline.model.gemma3n.layer import Context, Saved
-    from paperlora.pipeline.model.gemma3n.packing import Row
 
 Tensor = torch.Tensor
 SMALLEST_SQUARE = 1e-5
@@ -33,13 +30,10 @@ SMALLEST_SQUARE = 1e-5
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """A row on the device, [T] int64 each unless noted otherwise; a captured step reads these tensors."""
+    """A row on the device; a captured step reads these tensors."""
 
-    ids: Tensor
-    positions: Tensor
-    starts: Tensor
-    ends: Tensor
-    labels: Tensor
+    row: dict[str, Tensor]
+    """The lists of ``packing.Row`` by their names, [T] int64 each."""
     embeddings: Tensor
     """The tokens' rows of the per-layer table, [T, layers * P]."""
     scale: Tensor
@@ -97,16 +91,12 @@ def read(tuned: Any, *, ops: Any, activations: str, chunk: int) -> Model:  # noq
 def inputs(model: Model, length: int) -> Inputs:
     """Return tensors on the device for a row of ``length`` tokens, to be filled."""
     like, config = model.text.norm.weight, model.text.config
-    ids, positions, starts, ends, labels = torch.zeros(
-        5, length, dtype=torch.long, device=like.device
-    )
     stream_shape = (config.altup_num_inputs, length, config.hidden_size)
     return Inputs(
-        ids=ids,
-        positions=positions,
-        starts=starts,
-        ends=ends,
-        labels=labels,
+        row={
+            one.name: torch.zeros(length, dtype=torch.long, device=like.device)
+            for one in fields(Row)
+        },
         embeddings=like.new_zeros(
             length, config.num_hidden_layers * config.hidden_size_per_layer_input
         ),
@@ -121,13 +111,13 @@ def inputs(model: Model, length: int) -> Inputs:
 
 def fill(model: Model, given: Inputs, row: Row, scale: float) -> None:
     """Copy a row into ``given``; of the per-layer table, only the rows of its tokens leave the host."""
-    host = torch.tensor([row.ids, row.positions, row.starts, row.ends, row.labels])
-    if given.ids.is_cuda:  # a copy from pageable memory would make the CPU wait
+    host = torch.tensor([getattr(row, name) for name in given.row])
+    if given.scale.is_cuda:  # a copy from pageable memory would make the CPU wait
         host = host.pin_memory()
-    tensors = (given.ids, given.positions, given.starts, given.ends, given.labels)
-    for tensor, source in zip(tensors, host, strict=True):
-        tensor.copy_(source, non_blocking=True)
-    model.text.embed_tokens_per_layer.look_up(host[0], given.embeddings)
+    on_host = dict(zip(given.row, host, strict=True))
+    for name, tensor in given.row.items():
+        tensor.copy_(on_host[name], non_blocking=True)
+    model.text.embed_tokens_per_layer.look_up(on_host["ids"], given.embeddings)
     given.scale.fill_(scale)
 
 
@@ -166,6 +156,54 @@ def run(model: Model, given: Inputs, *, train: bool) -> Tensor:
         return loss
 
 
+class OnHost:
+    """Copies each layer's input to pinned memory while the next layer runs, and back before its use.
+
+    The copies run on a stream of their own. A CUDA graph that captures the computation captures them too.
+    """
+
+    def __init__(self, buffers: list[Tensor], device: torch.device) -> None:
+        """Use ``buffers``, one pinned tensor [S, T, H] for each layer."""
+        self.buffers = buffers
+        self.stream = torch.cuda.Stream(device)
+        self.leaving: Tensor | None = None
+        self.count = 0
+        self.back: list[Tensor] = []
+
+    def append(self, h: Tensor) -> None:
+        """Start to copy ``h``, and wait for the copy before it, which had the time of a whole layer."""
+        if self.leaving is not None:
+            torch.cuda.current_stream().wait_stream(self.stream)
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
+            self.buffers[self.count].copy_(h, non_blocking=True)
+        self.leaving = h  # a reference: its memory must not be used again before the copy ends
+        self.count += 1
+
+    def turn(self) -> None:
+        """Wait for the last copy, and start to fetch the last input: no more will be appended."""
+        last = self.leaving
+        assert last is not None  # noqa: S101 - a model has layers
+        torch.cuda.current_stream().wait_stream(self.stream)
+        self.leaving = None
+        self.back = [torch.empty_like(last), torch.empty_like(last)]
+        self._fetch(self.count - 1)
+
+    def _fetch(self, index: int) -> None:
+        if index < 0:
+            return
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
+            self.back[index % 2].copy_(self.buffers[index], non_blocking=True)
+
+    def pop(self) -> Tensor:
+        """Return the last input, valid until the next ``pop``, and start to fetch the one before."""
+        self.count -= 1
+        torch.cuda.current_stream().wait_stream(self.stream)
+        self._fetch(self.count - 1)
+        return self.back[self.count % 2]
+
+
 def _root_mean_square(x: Tensor, smallest: float | None = None) -> Tensor:
     """Return the root of the mean square of each row, [T, 1], of at least ``smallest`` if given."""
     square = x.square().mean(-1, keepdim=True)
@@ -178,7 +216,7 @@ def _first_streams(model: Model, given: Inputs) -> tuple[Context, Tensor]:
     Mirrors ``Gemma3nTextModel.project_per_layer_inputs`` and the expansion to S streams in ``forward``.
     """
     text, config, ops = model.text, model.text.config, model.ops
-    first = text.embed_tokens(given.ids)
+    first = text.embed_tokens(given.row["ids"])
     projected = products.forward(ops, model.ple_projection, first)
     shape = (len(first), config.num_hidden_layers, -1)
     own = text.per_layer_projection_norm((projected * config.hidden_size**-0.5).view(shape))
@@ -195,7 +233,7 @@ def _first_streams(model: Model, given: Inputs) -> tuple[Context, Tensor]:
 def _context(model: Model, given: Inputs, embeddings: Tensor) -> Context:
     """Return what the layers share; its cosines and sines mirror ``Gemma3nRotaryEmbedding.forward``."""
     text, config = model.text, model.text.config
-    positions = given.positions[:, None].float()
+    positions = given.row["positions"][:, None].float()
     rotary = {}
     for sliding, name in ((True, "sliding_attention"), (False, "full_attention")):
         angles = positions * getattr(text.rotary_emb, f"{name}_inv_freq")[None].float()
@@ -203,11 +241,8 @@ def _context(model: Model, given: Inputs, embeddings: Tensor) -> Context:
         rotary[sliding] = angles.cos() * scaling, angles.sin() * scaling
     return layers.Context(
         ops=model.ops,
-        heads=config.num_attention_heads,
-        kv_heads=config.num_key_value_heads,
-        head_dim=config.head_dim,
         rotary=rotary,
-        bounds=(given.starts, given.ends),
+        bounds=(given.row["starts"], given.row["ends"]),
         windows={True: config.sliding_window, False: len(positions)},
         embeddings=embeddings,
     )
@@ -227,7 +262,9 @@ def _loss(model: Model, h: Tensor, given: Inputs, *, train: bool) -> tuple[Tenso
     for start in range(0, len(hidden), model.chunk):
         rows = slice(start, start + model.chunk)
         logits = hidden[rows] @ model.head.T
-        model.ops.cross_entropy(logits, given.labels[rows], model.cap, given.scale, losses[rows])
+        model.ops.cross_entropy(
+            logits, given.row["labels"][rows], model.cap, given.scale, losses[rows]
+        )
         if train:  # `logits` now holds its gradient
             torch.mm(logits, model.head, out=dhidden[rows])
         del logits
