@@ -8,7 +8,6 @@ from made_up import ENVIRONMENT, tiny_config
 
 from paperlora.errors import DataError
 from paperlora.files import read_json, read_jsonl
-from paperlora.pipeline.config import TrainConfig
 from paperlora.pipeline.model.gemma3n.runner import Runner
 from paperlora.pipeline.train import train
 from paperlora.pipeline.train.accumulate import PackedAccumulator
@@ -130,33 +129,6 @@ def test_a_damaged_checkpoint_is_named(fresh_run):
     with pytest.raises(DataError, match="damaged"):
         train.train(fresh_run, tiny_config(), inputs="x", environment=ENVIRONMENT, device="cpu")
     shutil.rmtree(path.parent)
-
-
-def test_each_epoch_takes_every_example_once_in_an_order_of_its_own():
-    taken = [i for step in range(15) for i in train.batch_indices(10, step, 2, seed=0)]
-    epochs = [taken[:10], taken[10:20], taken[20:]]
-    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
-    assert epochs[0] != epochs[1] != epochs[2]
-    assert taken[:2] == train.batch_indices(10, 0, 2, seed=0)
-    assert train.batch_indices(10, 0, 2, seed=1) != taken[:2]
-
-
-def test_the_rate_warms_up_and_falls_towards_zero():
-    config = TrainConfig(max_steps=10, warmup_steps=2, learning_rate=1.0)
-    rates = [train.learning_rate(step, config) for step in range(10)]
-    assert rates[:3] == [0.5, 1.0, 1.0]
-    assert rates[2:] == sorted(rates[2:], reverse=True)
-    assert 0 < rates[-1] < 0.2
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_one_signal_is_noted_and_a_second_one_interrupts(number):
-    with train.deferred_signals() as stop:
-        assert not stop()
-        os.kill(os.getpid(), number)
-        assert stop()
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
 
 
 def test_the_earlier_handlers_are_restored():

@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from paperlora.files import read_jsonl, sha256_json, write_json, write_jsonl
 from paperlora.pipeline.model import adapter, encoding, load, store
-from paperlora.pipeline.train import accumulate, checkpoint
-from paperlora.pipeline.train.progress import Progress, publish, summary
+from paperlora.pipeline.train import accumulate, checkpoint, finish, schedule
+from paperlora.pipeline.train.progress import Progress
 
 WORK = "checkpoints"
 """The folder of a run in which a training works until it is complete."""
@@ -87,10 +87,10 @@ def train(
     for name, parameter in checkpoint.trainable(trainer.model).items():
         parameter.data.copy_(best[name])
     adapter.save_adapter(trainer.model, loaded, work / "adapter")
-    found = summary(trainer.model, trainer.accumulator.describe(), progress, loaded, config)
+    found = finish.summary(trainer.model, trainer.accumulator.describe(), progress, loaded, config)
     write_json(work / "train.json", {**found, "environment": environment})
     write_jsonl(work / "metrics.jsonl", progress.rows)
-    publish(run, work)
+    finish.publish(run, work)
 
 
 def _trainer(
@@ -207,11 +207,11 @@ def _step(trainer: Trainer, progress: Progress) -> bool:
     config = trainer.config
     batch = [
         trainer.train[index]
-        for index in batch_indices(
+        for index in schedule.batch_indices(
             len(trainer.train), progress.step, config.accumulation, config.seed
         )
     ]
-    rate = learning_rate(progress.step, config)
+    rate = schedule.learning_rate(progress.step, config)
     for group in trainer.optimizer.param_groups:
         group["lr"] = rate
     loss = trainer.accumulator.gradients(batch, trainer.stop)
@@ -249,29 +249,6 @@ def _validate(
 
 def _weights(tuned: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401 - peft carries no types
     return {n: p.detach().cpu().clone() for n, p in checkpoint.trainable(tuned).items()}
-
-
-def batch_indices(size: int, step: int, accumulation: int, seed: int) -> list[int]:
-    """Return the examples of one step (from 0) by index: each epoch takes all, in an order of its own.
-
-    The order depends on the seed and the epoch alone, so a resumed training takes the same examples.
-    """
-    indices = []
-    # A step may cross from one epoch into the next.
-    for place in range(step * accumulation, (step + 1) * accumulation):
-        epoch, position = divmod(place, size)
-        order = list(range(size))
-        random.Random(f"{seed}:{epoch}").shuffle(order)
-        indices.append(order[position])
-    return indices
-
-
-def learning_rate(step: int, config: TrainConfig) -> float:
-    """Return the learning rate of a step (from 0): linear warm-up, then linear decay towards zero."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    left = (config.max_steps - step) / max(1, config.max_steps - config.warmup_steps)
-    return config.learning_rate * left
 
 
 @contextmanager
