@@ -14,8 +14,8 @@ from tqdm import tqdm
 from paperlora import process
 from paperlora.errors import DataError, InputError
 from paperlora.files import sha256_file, sha256_json, write_json, write_jsonl
-from paperlora.pipeline.parse.document import RejectedError, read_document
-from paperlora.pipeline.parse.extract import Limits
+from paperlora.pipeline.parse.document import read_document
+from paperlora.pipeline.parse.extract import RejectedError
 from paperlora.pipeline.parse.quality import word_list
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ def command(
     """
     files = list_papers(papers)
     entries = {f"{entry['name']}.pdf": entry for entry in known}
-    limits = Limits(seconds=config.timeout_seconds, memory_bytes=config.memory_mib * 2**20)
     reasons: dict[str, str] = {}
     digests = _digests(files, entries, reasons)
     word_list()  # once, before several threads need it
@@ -51,7 +50,7 @@ def command(
     def read(path: Path) -> Outcome:
         entry = entries.get(path.name, {})
         try:
-            return read_document(path, sha256=digests[path.name], entry=entry, limits=limits)
+            return read_document(path, sha256=digests[path.name], entry=entry, config=config)
         except RejectedError as rejected:
             return rejected
 
