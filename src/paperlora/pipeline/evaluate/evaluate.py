@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import sys
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,9 +19,10 @@ from paperlora.pipeline.model import adapter, encoding, load, store
 from paperlora.pipeline.text import TfIdf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from transformers import TextStreamer
 
     from paperlora.pipeline.config import EvalConfig, EvalSections
     from paperlora.pipeline.dataset.dataset import Example
@@ -39,14 +40,6 @@ METRIC = {
     "continuations",
 }
 _MODELS = ("base", "tuned")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """The examples of one split that are scored."""
-
-    questions: list[Example]
-    passages: list[Example]
 
 
 def evaluate(
@@ -71,7 +64,9 @@ def evaluate(
     rows = _answers(loaded, tuned, chosen, config)
     for row in rows:
         for name in _MODELS:
-            row[f"{name}_score"] = _rounded(metric.score(row[name], row["reference"], tfidf))
+            score = metric.score(row[name], row["reference"], tfidf)
+            parts = ("relevance", "overlap", "mixed")
+            row[f"{name}_score"] = {part: round(getattr(score, part), 6) for part in parts}
     perplexities = _perplexities(loaded, tuned, chosen, config)
     write_jsonl(run / "predictions.jsonl", rows)
     summary = _summary(rows, perplexities, tfidf, config.eval)
@@ -79,25 +74,29 @@ def evaluate(
     write_json(run / "eval.json", {**summary, **about})
 
 
-def choose(examples: list[Example], config: EvalConfig) -> Chosen:
-    """Draw the questions and continuations of a split that are scored, by the seed."""
+def choose(examples: list[Example], config: EvalConfig) -> dict[str, list[Example]]:
+    """Return kind → the examples of a split that are scored, drawn by the seed."""
     rng = random.Random(config.seed)
-
-    def draw(kind: str, size: int) -> list[Example]:
+    chosen = {}
+    for kind, size in (("question", config.questions), ("continuation", config.passages)):
         rows = [row for row in examples if row["kind"] == kind]
-        return sorted(rng.sample(rows, min(size, len(rows))), key=lambda row: str(row["id"]))
-
-    return Chosen(
-        questions=draw("question", config.questions),
-        passages=draw("continuation", config.passages),
-    )
+        drawn = rng.sample(rows, min(size, len(rows)))
+        chosen[kind] = sorted(drawn, key=lambda row: str(row["id"]))
+    return chosen
 
 
-def generate(loaded: Loaded, tuned: Any, prompts: list[str], config: EvalSections) -> list[str]:  # noqa: ANN401
-    """Answer a batch of prompts by greedy decoding."""
+def generate(
+    loaded: Loaded,
+    tuned: Any,  # noqa: ANN401
+    prompts: list[str],
+    *,
+    max_length: int,
+    max_new_tokens: int,
+    streamer: TextStreamer | None = None,
+) -> list[str]:
+    """Answer a batch of prompts by greedy decoding; a ``streamer`` prints a single answer."""
     encoded = [
-        encoding.encode(loaded.tokenizer, prompt, "", config.model.max_length).prompt
-        for prompt in prompts
+        encoding.encode(loaded.tokenizer, prompt, "", max_length).prompt for prompt in prompts
     ]
     width = max(len(ids) for ids in encoded)
     pad = loaded.tokenizer.pad_token_id
@@ -109,10 +108,11 @@ def generate(loaded: Loaded, tuned: Any, prompts: list[str], config: EvalSection
         output = tuned.generate(
             input_ids=ids,
             attention_mask=mask,
-            max_new_tokens=config.eval.max_new_tokens,
+            max_new_tokens=max_new_tokens,
             do_sample=False,
             pad_token_id=pad,
-            eos_token_id=end_tokens(loaded),
+            eos_token_id=_end_tokens(loaded),
+            streamer=streamer,
         )
     return [
         str(text).strip()
@@ -120,7 +120,7 @@ def generate(loaded: Loaded, tuned: Any, prompts: list[str], config: EvalSection
     ]
 
 
-def end_tokens(loaded: Loaded) -> list[int]:
+def _end_tokens(loaded: Loaded) -> list[int]:
     """Return the tokens that end an answer: the model's own, and the one that training ends with."""
     own = loaded.model.generation_config.eos_token_id
     ids = own if isinstance(own, list) else [own]
@@ -136,7 +136,7 @@ def _without(tuned: Any, name: str) -> AbstractContextManager[None]:  # noqa: AN
 def _answers(
     loaded: Loaded,
     tuned: Any,  # noqa: ANN401
-    chosen: dict[str, Chosen],
+    chosen: dict[str, dict[str, list[Example]]],
     config: EvalSections,
 ) -> list[dict[str, Any]]:
     """Return one row per question, with the answer of each model."""
@@ -147,16 +147,22 @@ def _answers(
             "reference": example["answer"],
         }
         for split in SPLITS
-        for example in chosen[split].questions
+        for example in chosen[split]["question"]
     ]
     # Prompts of like length share a batch, so that little of it is padding.
     order = sorted(range(len(rows)), key=lambda index: (len(rows[index]["prompt"]), index))
     with tqdm(total=len(rows) * 2, desc="answer", unit="question", disable=None) as bar:
         for name in _MODELS:
             with _without(tuned, name):
-                for batch in _batches(order, config.eval.batch):
-                    prompts = [rows[index]["prompt"] for index in batch]
-                    answers = generate(loaded, tuned, prompts, config)
+                for start in range(0, len(order), config.eval.batch):
+                    batch = order[start : start + config.eval.batch]
+                    answers = generate(
+                        loaded,
+                        tuned,
+                        [rows[index]["prompt"] for index in batch],
+                        max_length=config.model.max_length,
+                        max_new_tokens=config.eval.max_new_tokens,
+                    )
                     for index, answer in zip(batch, answers, strict=True):
                         rows[index][name] = answer
                     bar.update(len(batch))
@@ -165,25 +171,24 @@ def _answers(
     return rows
 
 
-def _batches(items: list[int], size: int) -> Iterator[list[int]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
 def _perplexities(
     loaded: Loaded,
     tuned: Any,  # noqa: ANN401
-    chosen: dict[str, Chosen],
+    chosen: dict[str, dict[str, list[Example]]],
     config: EvalSections,
 ) -> dict[str, dict[str, float]]:
     """Return model → split → perplexity of the reference answers."""
-    total = 2 * sum(len(c.questions) + len(c.passages) for c in chosen.values())
+    scored = {
+        split: list(itertools.chain.from_iterable(kinds.values()))
+        for split, kinds in chosen.items()
+    }
+    total = len(_MODELS) * sum(map(len, scored.values()))
     result: dict[str, dict[str, float]] = {name: {} for name in _MODELS}
     with tqdm(total=total, desc="perplexity", unit="answer", disable=None) as bar:
         for name in _MODELS:
-            for split, examples in chosen.items():
+            for split, examples in scored.items():
                 nats, tokens = 0.0, 0
-                for row in examples.questions + examples.passages:
+                for row in examples:
                     encoded = encoding.encode(
                         loaded.tokenizer, row["prompt"], row["answer"], config.model.max_length
                     )
@@ -193,14 +198,6 @@ def _perplexities(
                     bar.update()
                 result[name][split] = round(math.exp(nats / tokens), 4)
     return result
-
-
-def _rounded(score: metric.Score) -> dict[str, float]:
-    return {
-        "relevance": round(score.relevance, 6),
-        "overlap": round(score.overlap, 6),
-        "mixed": round(score.mixed, 6),
-    }
 
 
 def _scores(rows: list[dict[str, Any]], key: str) -> list[metric.Score]:

@@ -6,14 +6,13 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from transformers import TextStreamer
 
 from paperlora.errors import DataError, InputError
 from paperlora.files import read_json, read_jsonl
 from paperlora.pipeline.dataset.dataset import Passage, passages, question_prompt
-from paperlora.pipeline.evaluate.evaluate import end_tokens
-from paperlora.pipeline.model import adapter, encoding, load, store
+from paperlora.pipeline.evaluate.evaluate import generate
+from paperlora.pipeline.model import adapter, load, store
 from paperlora.pipeline.text import TfIdf
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 class Session:
     """A tuned model that is ready to answer about the papers of its run."""
 
-    run: Path
     config: InferSections
     loaded: load.Loaded
     tuned: Any
@@ -53,7 +51,6 @@ def start(run: Path, config: InferSections, *, device: str = "auto") -> Session:
     load.prepare(0)  # nothing is drawn at random; the threads decide the last bits
     loaded = load.load(files, config.model, where)
     return Session(
-        run=run,
         config=config,
         loaded=loaded,
         tuned=adapter.load_adapter(loaded, run / "adapter"),
@@ -67,28 +64,18 @@ def answer(session: Session, question: str, *, max_new_tokens: int, context: boo
     prompt = question
     passage = best_passage(session, question) if context else None
     if passage:
-        print(
-            f"[from {passage.title}, page {passage.page}"
-            + (f", {passage.section}" if passage.section else "")
-            + "]",
-            file=sys.stderr,
-        )
+        section = f", {passage.section}" if passage.section else ""
+        print(f"[from {passage.title}, page {passage.page}{section}]", file=sys.stderr)
         prompt = question_prompt(passage.title, passage.section, passage.text, question)
-    ids = encoding.encode(
-        session.loaded.tokenizer, prompt, "", session.config.model.max_length
-    ).prompt
-    tokens = torch.tensor([ids], device=session.loaded.device)
-    streamer = TextStreamer(session.loaded.tokenizer, skip_prompt=True, skip_special_tokens=True)
-    with torch.inference_mode():
-        session.tuned.generate(
-            input_ids=tokens,
-            attention_mask=torch.ones_like(tokens),
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            pad_token_id=session.loaded.tokenizer.pad_token_id,
-            eos_token_id=end_tokens(session.loaded),
-            streamer=streamer,
-        )
+    tokenizer = session.loaded.tokenizer
+    generate(
+        session.loaded,
+        session.tuned,
+        [prompt],
+        max_length=session.config.model.max_length,
+        max_new_tokens=max_new_tokens,
+        streamer=TextStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True),
+    )
 
 
 def best_passage(session: Session, question: str) -> Passage | None:
