@@ -73,11 +73,10 @@ def build(run: Path, config: DatasetConfig) -> None:
                 f"no usable passage in the {split} papers ({', '.join(papers[split])})",
                 remedy="add papers with more prose",
             )
-    folder = run / "dataset"
     for split in SPLITS:
-        write_jsonl(folder / f"{split}.jsonl", splits[split])
+        write_jsonl(run / "dataset" / f"{split}.jsonl", splits[split])
     write_json(
-        folder / "dataset.json",
+        run / "dataset" / "dataset.json",
         {
             "digest": sha256_json(splits),
             "seed": config.seed,
@@ -262,22 +261,17 @@ def remove_near_duplicates(splits: dict[str, list[Example]], limit: float) -> in
     removed = 0
     held: set[tuple[str, ...]] = set()
     for split in reversed(SPLITS):  # test first, because it stays complete
-        kept = [example for example in splits[split] if _shared(example, held) <= limit]
-        removed += len(splits[split]) - len(kept)
-        splits[split] = kept
-        held |= set().union(*(_sequences(example) for example in kept))
+        pairs = [(example, _sequences(example)) for example in splits[split]]
+        kept = [(one, own) for one, own in pairs if not own or len(own & held) / len(own) <= limit]
+        removed += len(pairs) - len(kept)
+        splits[split] = [example for example, _ in kept]
+        held.update(*(own for _, own in kept))
     return removed
 
 
 def _sequences(example: Example) -> set[tuple[str, ...]]:
     # Without the first line (paper and section) and the last one (the question): only the text of
     # the paper counts.
-    text = " ".join(example["prompt"].split("\n")[1:-1]) + " " + example["answer"]
-    tokens = words(text)
+    tokens = words(" ".join([*example["prompt"].split("\n")[1:-1], example["answer"]]))
     starts = range(len(tokens) - _SEQUENCE + 1)
     return {tuple(tokens[start : start + _SEQUENCE]) for start in starts}
-
-
-def _shared(example: Example, held: set[tuple[str, ...]]) -> float:
-    found = _sequences(example)
-    return len(found & held) / len(found) if found else 0.0

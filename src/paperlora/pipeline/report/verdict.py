@@ -112,7 +112,7 @@ def best_control(controls: dict[str, Any]) -> tuple[str, float] | None:
     return (best[1], best[0]) if best else None
 
 
-def _tone(signs: set[Sign]) -> Literal["good", "mixed", "bad", "unknown"]:
+def _tone(signs: set[Sign | None]) -> Literal["good", "mixed", "bad", "unknown"]:
     """Sum up the judgements: good when all are good, bad when some are bad and none is good."""
     if not signs:
         return "unknown"
@@ -137,7 +137,7 @@ def verdict(report: dict[str, Any]) -> Verdict:
         headline = "The base model has random weights: the scores only show that all commands run."
         return Verdict(tone="unknown", headline=headline, summary=summary)
     known = [judgement for judgement in both if judgement.sign is not None]
-    signs = {judgement.sign for judgement in known if judgement.sign is not None}
+    signs = {judgement.sign for judgement in known}
     joined = (" and " if len(signs) == 1 else ", but ").join(each.phrase for each in known)
     return Verdict(
         tone=_tone(signs),
