@@ -167,13 +167,14 @@ def examples(document: Document, tfidf: TfIdf, config: DatasetConfig) -> Iterato
             }
 
 
-def question_prompt(title: str, section: str, passage: str, question: str) -> str:
+def question_prompt(passage: Passage, question: str) -> str:
     """Return the prompt for a question about a passage, in training and in inference."""
-    return f"{_source(title, section)}\n{passage}\n\n{question}"
+    return f"{_source(passage)}\n{passage.text}\n\n{question}"
 
 
-def _source(title: str, section: str) -> str:
-    return f"Passage from “{title}”" + (f", section “{section}”:" if section else ":")
+def _source(passage: Passage) -> str:
+    section = f", section “{passage.section}”" if passage.section else ""
+    return f"Passage from “{passage.title}”{section}:"
 
 
 def _questions(
@@ -190,8 +191,7 @@ def _questions(
         terms = key_terms(passage.sentences[place], others, tfidf)
         if terms:
             question = f"What does the passage say about {' and '.join(terms)}?"
-            prompt = question_prompt(passage.title, passage.section, passage.text, question)
-            yield "question", prompt, passage.sentences[place]
+            yield "question", question_prompt(passage, question), passage.sentences[place]
             asked += 1
         if asked == QUESTIONS_PER_PASSAGE:
             return
@@ -210,7 +210,7 @@ def _continuation(passage: Passage, limit: int) -> Iterator[tuple[str, str, str]
         answer.append(sentence)
     if answer:
         start = " ".join(passage.sentences[:cut])
-        prompt = f"{_source(passage.title, passage.section)}\n{start}\n\nHow does it go on?"
+        prompt = f"{_source(passage)}\n{start}\n\nHow does it go on?"
         yield "continuation", prompt, " ".join(answer)
 
 

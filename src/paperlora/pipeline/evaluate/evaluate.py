@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
     from transformers import TextStreamer
 
-    from paperlora.pipeline.config import EvalConfig, EvalSections
+    from paperlora.pipeline.config import EvalConfig, EvalSections, ModelConfig
     from paperlora.pipeline.dataset.dataset import Example
     from paperlora.pipeline.model.load import Loaded
+
+    Chosen = dict[str, dict[str, list[Example]]]  # split → kind → examples
+    Model = Any  # peft carries no types
 
 METRIC = {
     "name": "mixed relevance/overlap accuracy",
@@ -47,15 +50,9 @@ def evaluate(
 ) -> None:
     """Score ``run``'s adapter against its base and write ``predictions.jsonl`` and ``eval.json``.
 
-    ``environment`` is the record of this environment. Raises ``DataError`` when the base model is
-    not the one that the adapter was trained on.
+    ``environment`` is the record of this environment.
     """
-    where = load.device(device)
-    trained_on = read_json(run / "train.json")["model"]["revision_or_sha256"]
-    files = store.obtain(config.model.id, revision=trained_on)
-    load.prepare(config.eval.seed)
-    loaded = load.load(files, config.model, where)
-    tuned = adapter.load_adapter(loaded, run / "adapter")
+    loaded, tuned = load_tuned(run, config.model, device=device, seed=config.eval.seed)
     chosen = {
         split: choose(read_jsonl(run / "dataset" / f"{split}.jsonl"), config.eval)
         for split in SPLITS
@@ -65,13 +62,26 @@ def evaluate(
     for row in rows:
         for name in _MODELS:
             score = metric.score(row[name], row["reference"], tfidf)
-            parts = ("relevance", "overlap", "mixed")
-            row[f"{name}_score"] = {part: round(getattr(score, part), 6) for part in parts}
+            score["mixed"] = metric.mixed(score)
+            row[f"{name}_score"] = {part: round(value, 6) for part, value in score.items()}
     perplexities = _perplexities(loaded, tuned, chosen, config)
     write_jsonl(run / "predictions.jsonl", rows)
     summary = _summary(rows, perplexities, tfidf, config.eval)
-    about = {"environment": environment, "device": load.device_name(where)}
+    about = {"environment": environment, "device": load.device_name(loaded.device)}
     write_json(run / "eval.json", {**summary, **about})
+
+
+def load_tuned(run: Path, config: ModelConfig, *, device: str, seed: int) -> tuple[Loaded, Model]:
+    """Return the base model of ``run``'s adapter, and the base model with the adapter.
+
+    Raises ``DataError`` when the base model is not the one that the adapter was trained on.
+    """
+    where = load.device(device)
+    trained_on = read_json(run / "train.json")["model"]["revision_or_sha256"]
+    files = store.obtain(config.id, revision=trained_on)
+    load.prepare(seed)
+    loaded = load.load(files, config, where)
+    return loaded, adapter.load_adapter(loaded, run / "adapter")
 
 
 def choose(examples: list[Example], config: EvalConfig) -> dict[str, list[Example]]:
@@ -87,7 +97,7 @@ def choose(examples: list[Example], config: EvalConfig) -> dict[str, list[Exampl
 
 def generate(
     loaded: Loaded,
-    tuned: Any,  # noqa: ANN401
+    tuned: Model,
     prompts: list[str],
     *,
     max_length: int,
@@ -128,16 +138,13 @@ def _end_tokens(loaded: Loaded) -> list[int]:
     return sorted({*(token for token in ids if token is not None), *turn})
 
 
-def _without(tuned: Any, name: str) -> AbstractContextManager[None]:  # noqa: ANN401
+def _without(tuned: Model, name: str) -> AbstractContextManager[None]:
     """Return a context in which the base model answers, or the tuned one."""
     return tuned.disable_adapter() if name == "base" else nullcontext()
 
 
 def _answers(
-    loaded: Loaded,
-    tuned: Any,  # noqa: ANN401
-    chosen: dict[str, dict[str, list[Example]]],
-    config: EvalSections,
+    loaded: Loaded, tuned: Model, chosen: Chosen, config: EvalSections
 ) -> list[dict[str, Any]]:
     """Return one row per question, with the answer of each model."""
     rows = [
@@ -172,10 +179,7 @@ def _answers(
 
 
 def _perplexities(
-    loaded: Loaded,
-    tuned: Any,  # noqa: ANN401
-    chosen: dict[str, dict[str, list[Example]]],
-    config: EvalSections,
+    loaded: Loaded, tuned: Model, chosen: Chosen, config: EvalSections
 ) -> dict[str, dict[str, float]]:
     """Return model → split → perplexity of the reference answers."""
     scored = {
@@ -200,12 +204,6 @@ def _perplexities(
     return result
 
 
-def _scores(rows: list[dict[str, Any]], key: str) -> list[metric.Score]:
-    return [
-        metric.Score(relevance=row[key]["relevance"], overlap=row[key]["overlap"]) for row in rows
-    ]
-
-
 def _summary(
     rows: list[dict[str, Any]],
     perplexities: dict[str, dict[str, float]],
@@ -216,7 +214,9 @@ def _summary(
     result: dict[str, Any] = {
         name: {
             split: {
-                **metric.summary(_scores(by_split[split], f"{name}_score"), config.threshold),
+                **metric.summary(
+                    [row[f"{name}_score"] for row in by_split[split]], config.threshold
+                ),
                 "perplexity": perplexities[name][split],
             }
             for split in SPLITS
@@ -254,11 +254,13 @@ def controls(
             [(row["lead"], row["reference"]) for row in rows],
         ),
     }
-    result = {}
-    for name, (description, pairs) in given.items():
-        scores = [metric.score(answer, reference, tfidf) for answer, reference in pairs]
-        result[name] = {"description": description, **metric.summary(scores, threshold)}
-    return result
+    return {
+        name: {
+            "description": description,
+            **metric.summary([metric.score(*pair, tfidf) for pair in pairs], threshold),
+        }
+        for name, (description, pairs) in given.items()
+    }
 
 
 def _sample(row: dict[str, Any]) -> dict[str, Any]:

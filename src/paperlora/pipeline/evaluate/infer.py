@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from transformers import TextStreamer
 
 from paperlora.errors import DataError, InputError
-from paperlora.files import read_json, read_jsonl
+from paperlora.files import read_jsonl
 from paperlora.pipeline.dataset.dataset import Passage, passages, question_prompt
-from paperlora.pipeline.evaluate.evaluate import generate
-from paperlora.pipeline.model import adapter, load, store
+from paperlora.pipeline.evaluate.evaluate import generate, load_tuned
 from paperlora.pipeline.text import TfIdf
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from paperlora.pipeline.config import InferSections
+    from paperlora.pipeline.model.load import Loaded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Session:
     """A tuned model that is ready to answer about the papers of its run."""
 
     config: InferSections
-    loaded: load.Loaded
+    loaded: Loaded
     tuned: Any
     passages: list[Passage]
     tfidf: TfIdf
@@ -45,15 +45,12 @@ def start(run: Path, config: InferSections, *, device: str = "auto") -> Session:
         for document in read_jsonl(run / "documents.jsonl")
         for passage in passages(document, config.dataset.passage_words)
     ]
-    where = load.device(device)
-    trained_on = read_json(run / "train.json")["model"]["revision_or_sha256"]
-    files = store.obtain(config.model.id, revision=trained_on)
-    load.prepare(0)  # nothing is drawn at random; the threads decide the last bits
-    loaded = load.load(files, config.model, where)
+    # nothing is drawn at random, so any seed will do
+    loaded, tuned = load_tuned(run, config.model, device=device, seed=0)
     return Session(
         config=config,
         loaded=loaded,
-        tuned=adapter.load_adapter(loaded, run / "adapter"),
+        tuned=tuned,
         passages=found,
         tfidf=TfIdf.over(passage.text for passage in found),
     )
@@ -66,7 +63,7 @@ def answer(session: Session, question: str, *, max_new_tokens: int, context: boo
     if passage:
         section = f", {passage.section}" if passage.section else ""
         print(f"[from {passage.title}, page {passage.page}{section}]", file=sys.stderr)
-        prompt = question_prompt(passage.title, passage.section, passage.text, question)
+        prompt = question_prompt(passage, question)
     tokenizer = session.loaded.tokenizer
     generate(
         session.loaded,

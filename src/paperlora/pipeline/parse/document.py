@@ -45,11 +45,6 @@ class Text:
     """Each has ``page`` (from 1), ``section`` and ``text``."""
     quality: Quality
 
-    @property
-    def good(self) -> bool:
-        """Whether the text is so good that no other extractor is tried."""
-        return self.quality.share >= _GOOD_SHARE and self.quality.damage < _GOOD_DAMAGE
-
 
 def read_document(
     path: Path, *, sha256: str, entry: Mapping[str, Any], config: CorpusConfig
@@ -114,7 +109,8 @@ def read_texts(path: Path, config: CorpusConfig) -> dict[str, Text]:
             faults[extractor] = str(fault)
             continue
         texts[extractor] = to_text(extractor, pages, title)
-        if texts[extractor].good:
+        quality = texts[extractor].quality
+        if quality.share >= _GOOD_SHARE and quality.damage < _GOOD_DAMAGE:
             break
     if not texts:
         if NEEDS_PASSWORD in faults.values():  # the clearer reason, where the other one differs

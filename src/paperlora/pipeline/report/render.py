@@ -65,13 +65,6 @@ def written(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-FILTERS = (
-    *(wording.number, wording.percent, wording.points, wording.interval, wording.count),
-    *(wording.memory, wording.duration, wording.flatten),
-    *(code, quoted, written, field_look),
-)
-
-
 def html(report: dict[str, Any], pictures: Mapping[str, bytes]) -> str:
     """Return ``report.html`` for ``report.json`` and its pictures (file name → PNG)."""
     rows = wording.environment_rows(report)
@@ -123,7 +116,12 @@ def _render(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    engine.filters |= {function.__name__: function for function in FILTERS}
+    filters = (
+        *(wording.number, wording.percent, wording.points, wording.interval, wording.count),
+        *(wording.memory, wording.duration, wording.flatten),
+        *(code, quoted, written, field_look),
+    )
+    engine.filters |= {function.__name__: function for function in filters}
     return engine.get_template(template).render(
         report=report,
         verdict=verdict.verdict(report),
