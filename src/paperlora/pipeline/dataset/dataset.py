@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from paperlora.errors import DataError
@@ -151,7 +152,7 @@ def examples(document: Document, tfidf: TfIdf, config: DatasetConfig) -> Iterato
         # Seeded by the text, so that a change in one passage changes no question about another.
         rng = random.Random(f"{config.seed}:{passage.text}")
         for kind, prompt, answer in (
-            *_questions(passage, tfidf, rng, config.answer_words),
+            *islice(_questions(passage, tfidf, rng, config.answer_words), QUESTIONS_PER_PASSAGE),
             *_continuation(passage, config.answer_words),
         ):
             number += 1
@@ -180,21 +181,17 @@ def _source(passage: Passage) -> str:
 def _questions(
     passage: Passage, tfidf: TfIdf, rng: random.Random, limit: int
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield kind, prompt and answer of up to two questions about a passage."""
+    """Yield kind, prompt and answer of each question about a passage."""
     if len(passage.sentences) < SENTENCES_TO_ASK:
         return
     places = [i for i, sentence in enumerate(passage.sentences) if _can_answer(sentence, limit)]
     rng.shuffle(places)
-    asked = 0
     for place in places:
         others = " ".join((*passage.sentences[:place], *passage.sentences[place + 1 :]))
         terms = key_terms(passage.sentences[place], others, tfidf)
         if terms:
             question = f"What does the passage say about {' and '.join(terms)}?"
             yield "question", question_prompt(passage, question), passage.sentences[place]
-            asked += 1
-        if asked == QUESTIONS_PER_PASSAGE:
-            return
 
 
 def _continuation(passage: Passage, limit: int) -> Iterator[tuple[str, str, str]]:

@@ -77,12 +77,9 @@ def answer(session: Session, question: str, *, max_new_tokens: int, context: boo
 
 def best_passage(session: Session, question: str) -> Passage | None:
     """Return the passage most similar to ``question`` by TF-IDF, or None where none shares a word."""
-    scored = [
-        (session.tfidf.similarity(question, passage.text), -index)
-        for index, passage in enumerate(session.passages)
-    ]
-    score, index = max(scored, default=(0.0, 0))
-    return session.passages[-index] if score > 0 else None
+    scores = [session.tfidf.similarity(question, passage.text) for passage in session.passages]
+    best = max(scores, default=0.0)
+    return session.passages[scores.index(best)] if best > 0 else None
 
 
 def questions(given: list[str]) -> Iterator[str]:

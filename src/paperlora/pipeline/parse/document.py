@@ -15,7 +15,7 @@ from paperlora.pipeline.parse.extract import EXTRACTORS, NEEDS_PASSWORD, Rejecte
 from paperlora.pipeline.parse.quality import Quality, measure, word_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from paperlora.pipeline.config import CorpusConfig
@@ -56,7 +56,16 @@ def read_document(
     """
     check_header(path)
     texts = read_texts(path, config)
-    text = max(texts.values(), key=lambda text: _rank(text, texts.values()))
+    sound = {name: text.quality.share * text.quality.words for name, text in texts.items()}
+    enough = _COMPLETE * max(sound.values())
+    # Complete texts first, then the share of sound words; of equal ones, max returns PyPDF2's.
+    text = max(
+        texts.values(),
+        key=lambda text: (
+            sound[text.extractor] >= enough,
+            text.quality.share - text.quality.damage,
+        ),
+    )
     words = sum(len(paragraph["text"].split()) for paragraph in text.paragraphs)
     if words < _MIN_WORDS:
         raise RejectedError(
@@ -154,10 +163,3 @@ def sane_title(title: str) -> str:
         and not _BAD_TITLE.search(title)
     )
     return title if good else ""
-
-
-def _rank(text: Text, texts: Iterable[Text]) -> tuple[bool, float, bool]:
-    """Return the sort key of a text: complete ones first, then the share of sound words, then PyPDF2."""
-    found = {other.extractor: other.quality.share * other.quality.words for other in texts}
-    complete = found[text.extractor] >= _COMPLETE * max(found.values())
-    return complete, text.quality.share - text.quality.damage, text.extractor == "pypdf2"
