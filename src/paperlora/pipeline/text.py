@@ -9,6 +9,7 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -58,12 +59,8 @@ class TfIdf:
     @classmethod
     def over(cls, texts: Iterable[str]) -> TfIdf:
         """Return the frequencies of a collection of texts."""
-        frequencies: Counter[str] = Counter()
-        documents = 0
-        for text in texts:
-            documents += 1
-            frequencies.update(set(words(text)))
-        return cls(documents=documents, frequencies=frequencies)
+        found = [set(words(text)) for text in texts]
+        return cls(documents=len(found), frequencies=Counter(chain.from_iterable(found)))
 
     def idf(self, word: str) -> float:
         """Return ln((1 + N) / (1 + n)) + 1: highest for a new word, 1 for a word in all documents."""

@@ -46,7 +46,7 @@ def test_the_base_model_is_the_one_without_adapter(evaluated, trained):
     base = load.load(store.obtain(config.model.id), config.model, load.device("cpu"))
     chosen = evaluate.choose(read_jsonl(trained / "dataset" / "test.jsonl"), config.eval)
     nats = tokens = 0
-    for row in chosen.questions + chosen.passages:
+    for row in chosen["question"] + chosen["continuation"]:
         encoded = encoding.encode(base.tokenizer, row["prompt"], row["answer"], 256)
         nats += encoding.answer_loss(base.model, encoded, base.device).item()
         tokens += len(encoded.answer)
@@ -64,11 +64,11 @@ def test_the_draw_follows_the_seed_and_never_exceeds_what_there_is(prepared):
     rows = read_jsonl(prepared / "dataset" / "train.jsonl")
     config = EvalConfig(questions=3, passages=10**6)
     chosen = evaluate.choose(rows, config)
-    assert len(chosen.questions) == 3
-    assert len(chosen.passages) == sum(row["kind"] == "continuation" for row in rows)
+    assert len(chosen["question"]) == 3
+    assert len(chosen["continuation"]) == sum(row["kind"] == "continuation" for row in rows)
     assert evaluate.choose(rows, config) == chosen
     others = [evaluate.choose(rows, EvalConfig(questions=3, seed=seed)) for seed in (1, 2, 3)]
-    assert any(other.questions != chosen.questions for other in others)
+    assert any(other["question"] != chosen["question"] for other in others)
 
 
 def test_controls_do_not_know_the_question():

@@ -14,8 +14,8 @@ def session(trained):
     return infer.start(trained, tiny_config(), device="cpu")
 
 
-def test_the_passage_that_fits_is_found_and_named(session, capsys):
-    row = read_jsonl(session.run / "dataset" / "test.jsonl")[0]
+def test_the_passage_that_fits_is_found_and_named(session, trained, capsys):
+    row = read_jsonl(trained / "dataset" / "test.jsonl")[0]
     term = row["prompt"].rsplit("about ", 1)[1].rstrip("?")
     passage = infer.best_passage(session, f"What is {term}?")
     assert (passage.paper, passage.page) == (row["paper"], row["page"])
@@ -44,6 +44,7 @@ def test_the_answer_is_streamed_to_stdout(session, monkeypatch):
             streamer.put(torch.tensor([token]))
             seen.append(out.getvalue())
         streamer.end()
+        return input_ids
 
     monkeypatch.setattr("sys.stdout", out)
     monkeypatch.setattr(session.tuned, "generate", generate)

@@ -8,7 +8,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,8 @@ import pytest
 from server import PDF, Server, body, drip, page, redirect, silence, status
 
 from paperlora.errors import DataError, NetworkError
-from paperlora.pipeline.fetch.download import Download, Limits, _opened, download
+from paperlora.pipeline.fetch import download as module
+from paperlora.pipeline.fetch.download import Download, _opened, download
 from paperlora.pipeline.fetch.web import ExhaustedError, open_session
 
 if TYPE_CHECKING:
@@ -37,13 +37,19 @@ def server() -> Iterator[Server]:
 class Trial:
     """A download to a fresh folder, with the sleeps and progress that it made."""
 
-    def __init__(self, server: Server, folder: Path) -> None:
+    def __init__(self, server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sleeps: list[float] = []
         self.steps: list[tuple[int, int | None]] = []
         self.notes: list[str] = []
         self.to = folder / "a.pdf"
         self.server = server
-        self.limits = Limits(connect=2, read=2)
+        self.attempts = 5
+        self.patch = monkeypatch
+        self.limit(TIMEOUT=(2, 2), sleep=self.sleeps.append, log=self.notes.append)
+
+    def limit(self, **values: object) -> None:
+        for name, value in values.items():
+            self.patch.setattr(module, name, value)
 
     def __call__(self, *answers: Answer, sha256: str | None = None, path: str = "/a") -> str:
         url = self.server.put(path, *answers) if answers else self.server.base + path
@@ -56,9 +62,7 @@ class Trial:
                 to=self.to,
                 session=open_session(),
                 sha256=sha256,
-                limits=self.limits,
-                sleep=self.sleeps.append,
-                note=self.notes.append,
+                attempts=self.attempts,
                 progress=lambda done, total: self.steps.append((done, total)),
             )
         )
@@ -68,8 +72,8 @@ class Trial:
 
 
 @pytest.fixture
-def trial(server: Server, tmp_path: Path) -> Trial:
-    return Trial(server, tmp_path)
+def trial(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trial:
+    return Trial(server, tmp_path, monkeypatch)
 
 
 def test_whole(trial: Trial) -> None:
@@ -133,7 +137,7 @@ def test_part_is_longer_than_the_file(trial: Trial) -> None:
 
 
 def test_next_call_resumes(trial: Trial) -> None:
-    trial.limits = replace(trial.limits, attempts=1)
+    trial.attempts = 1
     with pytest.raises(ExhaustedError, match="broke off"):
         trial(body(stop=70_000))
     assert trial.files() == ["a.pdf.part", "a.pdf.part.json"]
@@ -152,7 +156,7 @@ def test_damaged_side_file(trial: Trial, side: str | None) -> None:
 
 
 def test_part_of_another_address(trial: Trial) -> None:
-    trial.limits = replace(trial.limits, attempts=1)
+    trial.attempts = 1
     with pytest.raises(ExhaustedError):
         trial(body(OTHER, stop=70_000), path="/other")
     trial(body())  # the same tag at another address
@@ -160,7 +164,7 @@ def test_part_of_another_address(trial: Trial) -> None:
 
 
 def test_side_file_holds_no_address(trial: Trial) -> None:
-    trial.limits = replace(trial.limits, attempts=1)
+    trial.attempts = 1
     trial.server.put("/a", body(stop=70_000))
     with pytest.raises(ExhaustedError) as caught:
         trial.at(f"{trial.server.base}/a?token=s3cret")
@@ -256,7 +260,7 @@ def test_wrong_content(trial: Trial) -> None:
 
 @pytest.mark.parametrize("length", [True, False])
 def test_too_large(trial: Trial, *, length: bool) -> None:
-    trial.limits = replace(trial.limits, size=100_000)
+    trial.limit(MOST_BYTES=100_000)
     with pytest.raises(DataError, match="larger than 0 MB"):
         trial(body(length=length))
     assert trial.files() == []
@@ -265,20 +269,22 @@ def test_too_large(trial: Trial, *, length: bool) -> None:
 
 
 def test_cut_short_without_a_length(trial: Trial) -> None:
-    trial.limits = replace(trial.limits, attempts=2)
+    trial.attempts = 2
     with pytest.raises(ExhaustedError, match="without its length"):
         trial(body(length=False, stop=70_000, tag=None))
     assert not trial.to.exists()
 
 
 def test_dripping_server(trial: Trial) -> None:
-    trial.limits = replace(trial.limits, patience=0.2, attempts=1)
+    trial.attempts = 1
+    trial.limit(PATIENCE=0.2)
     with pytest.raises(ExhaustedError, match="bytes per second"):
         trial(drip(0.01))
 
 
 def test_silent_server(trial: Trial) -> None:
-    trial.limits = replace(trial.limits, read=0.1, attempts=2)
+    trial.attempts = 2
+    trial.limit(TIMEOUT=(2, 0.1))
     with pytest.raises(ExhaustedError, match="did not answer in time"):
         trial(silence(0.5))
     assert trial.sleeps == [1.0]

@@ -13,8 +13,8 @@ from server import PDF, Server, body, page, status
 
 from paperlora import __version__
 from paperlora.errors import DataError, InputError, NetworkError
+from paperlora.pipeline.fetch import download as one
 from paperlora.pipeline.fetch import fetch as module
-from paperlora.pipeline.fetch.download import Limits
 from paperlora.pipeline.fetch.fetch import FetchResult, fetch, run
 from paperlora.pipeline.fetch.paper_list import Paper, read, write
 
@@ -35,16 +35,21 @@ def _paper(server: Server, name: str, sha256: str | None = None) -> Paper:
     return Paper(name=name, title=name, field="ai", url=f"{server.base}/{name}", sha256=sha256)
 
 
-def _fetch(papers: list[Paper], to: Path, sleeps: list[float] | None = None) -> FetchResult:
-    slept = [] if sleeps is None else sleeps
-    return fetch(papers, to, sleep=slept.append, limits=Limits(connect=2, read=2))
+@pytest.fixture(autouse=True)
+def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the seconds of each wait; nothing really waits."""
+    slept: list[float] = []
+    for part in (one, module):
+        monkeypatch.setattr(part, "sleep", slept.append)
+        monkeypatch.setattr(part, "TIMEOUT", (2, 2))
+    return slept
 
 
 def test_fetch(server: Server, tmp_path: Path) -> None:
     server.put("/a", body())
     to = tmp_path / "new" / "folder"
     shipped = Paper(name="s", title="s", field="", file="papers/s.pdf", sha256="0" * 64)
-    result = _fetch([_paper(server, "a", HASH), shipped], to)
+    result = fetch([_paper(server, "a", HASH), shipped], to)
     assert result == FetchResult(fetched=frozenset("a"), hashes={"a": HASH}, failures={})
     assert [path.name for path in to.iterdir()] == ["a.pdf"]
     assert (to / "a.pdf").read_bytes() == PDF
@@ -59,7 +64,7 @@ def test_a_paper_in_the_folder_is_not_downloaded(
     server: Server, tmp_path: Path, *, known: bool
 ) -> None:
     (tmp_path / "a.pdf").write_bytes(PDF)
-    result = _fetch([_paper(server, "a", HASH if known else None)], tmp_path)
+    result = fetch([_paper(server, "a", HASH if known else None)], tmp_path)
     assert result.fetched == frozenset()
     assert result.hashes == {"a": HASH}
     assert server.seen == []
@@ -71,7 +76,7 @@ def test_a_wrong_file_in_the_folder_is_replaced(
 ) -> None:
     server.put("/a", body())
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7 of another paper" if known else b"<html>")
-    assert _fetch([_paper(server, "a", HASH if known else None)], tmp_path).fetched == {"a"}
+    assert fetch([_paper(server, "a", HASH if known else None)], tmp_path).fetched == {"a"}
     assert (tmp_path / "a.pdf").read_bytes() == PDF
 
 
@@ -79,7 +84,7 @@ def test_one_bad_paper_does_not_stop_the_others(server: Server, tmp_path: Path) 
     server.put("/a", status(404))
     server.put("/b", page())
     server.put("/c", body())
-    result = _fetch([_paper(server, name) for name in "abc"], tmp_path)
+    result = fetch([_paper(server, name) for name in "abc"], tmp_path)
     assert result.fetched == {"c"}
     with pytest.raises(NetworkError) as caught:
         result.check()
@@ -96,18 +101,19 @@ def test_one_bad_paper_does_not_stop_the_others(server: Server, tmp_path: Path) 
 def test_only_bad_data_is_a_data_error(server: Server, tmp_path: Path) -> None:
     server.put("/a", page())
     server.put("/b", body())
-    result = _fetch([_paper(server, "a"), _paper(server, "b", "0" * 64)], tmp_path)
+    result = fetch([_paper(server, "a"), _paper(server, "b", "0" * 64)], tmp_path)
     with pytest.raises(DataError, match="2 papers were not fetched"):
         result.check()
 
 
-def test_a_troubled_host_is_not_retried_for_each_paper(server: Server, tmp_path: Path) -> None:
+def test_a_troubled_host_is_not_retried_for_each_paper(
+    server: Server, tmp_path: Path, sleeps: list[float]
+) -> None:
     server.put("/a", status(503))
     server.put("/b", status(503))
     server.put("/c", body())
     server.put("/d", status(503), body())
-    sleeps: list[float] = []
-    result = _fetch([_paper(server, name) for name in "abcd"], tmp_path, sleeps)
+    result = fetch([_paper(server, name) for name in "abcd"], tmp_path)
     asked = [request.path for request in server.gets]
     assert [asked.count(f"/{name}") for name in "abcd"] == [
         5,
@@ -119,19 +125,16 @@ def test_a_troubled_host_is_not_retried_for_each_paper(server: Server, tmp_path:
     assert sleeps == [1.0, 2.0, 4.0, 8.0, 1.0]
 
 
-def test_pauses_between_requests_to_arxiv(server: Server, tmp_path: Path) -> None:
+def test_pauses_between_requests_to_arxiv(
+    server: Server, tmp_path: Path, sleeps: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     papers = []
     for name, number in (("p", "0704.0001"), ("q", "0704.0002v1")):
         server.put(f"/pdf/{number}", status(503, retry_after="0"), body())
         papers.append(Paper(name=name, title="t", field="", arxiv=number))
     server.put("/other", body())
-    sleeps: list[float] = []
-    fetch(
-        [*papers, _paper(server, "other")],
-        tmp_path,
-        arxiv_base=f"{server.base}/pdf",
-        sleep=sleeps.append,
-    ).check()
+    monkeypatch.setattr(module, "ARXIV", f"{server.base}/pdf")
+    fetch([*papers, _paper(server, "other")], tmp_path).check()
     assert [request.path for request in server.gets] == [
         "/pdf/0704.0001", "/pdf/0704.0001", "/pdf/0704.0002v1", "/pdf/0704.0002v1", "/other",
     ]  # fmt: skip
@@ -150,15 +153,18 @@ def test_pauses_between_requests_to_arxiv(server: Server, tmp_path: Path) -> Non
         ("https://mirror.example/pdf/1", True),
     ],
 )
-def test_addresses_of_arxiv_are_recognised(url: str, *, known: bool) -> None:
-    assert module._Arxiv(base="https://mirror.example/pdf", sleep=print).has(url) is known
+def test_addresses_of_arxiv_are_recognised(
+    monkeypatch: pytest.MonkeyPatch, url: str, *, known: bool
+) -> None:
+    monkeypatch.setattr(module, "ARXIV", "https://mirror.example/pdf")
+    assert module._is_arxiv(url) is known
 
 
 def test_the_estimate_is_printed_first(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.put("/a", body())
-    _fetch([_paper(server, "a")], tmp_path)
+    fetch([_paper(server, "a")], tmp_path)
     printed = capsys.readouterr()
     assert (
         printed.err == "papers to fetch: 1, about 0.2 MB\n"

@@ -5,18 +5,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pdfs import encrypted, endless, scan, text_pdf
 
-from paperlora.pipeline.parse.document import (
-    RejectedError,
-    check_header,
-    read_document,
-    sane_title,
-)
-from paperlora.pipeline.parse.extract import Extracted, Limits
+from paperlora.pipeline.config import CorpusConfig
+from paperlora.pipeline.parse.document import check_header, read_document, sane_title
+from paperlora.pipeline.parse.extract import RejectedError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LIMITS = Limits(seconds=20, memory_bytes=2**31)
+CONFIG = CorpusConfig(timeout_seconds=20)
 SOUND = (
     "The network learns all of the parameters of the model during training on a large set of data"
 )
@@ -27,7 +23,7 @@ TORN = (
 
 
 def read(path: Path, **entry: str) -> dict[str, Any]:
-    return read_document(path, sha256="0" * 64, entry=entry, limits=LIMITS)
+    return read_document(path, sha256="0" * 64, entry=entry, config=CONFIG)
 
 
 def test_a_paper_becomes_a_document(tmp_path: Path) -> None:
@@ -72,16 +68,17 @@ def test_names_of_files_and_programs_are_not_titles(title: str) -> None:
 def test_pdfium_reads_a_paper_on_which_pypdf2_never_ends(tmp_path: Path) -> None:
     path = tmp_path / "endless.pdf"
     path.write_bytes(endless())
-    limits = Limits(seconds=3, memory_bytes=2**31)
-    document = read_document(path, sha256="", entry={}, limits=limits)
+    config = CorpusConfig(timeout_seconds=3)
+    document = read_document(path, sha256="", entry={}, config=config)
     assert document["extractor"] == "pdfium"
     assert document["quality"]["pypdf2"] is None
 
 
 def fake(monkeypatch: pytest.MonkeyPatch, **texts: str) -> None:
-    def extract(_path: Path, extractor: str, _limits: Limits) -> Extracted:
-        text = texts.get(extractor)
-        return Extracted(pages=(text,)) if text else Extracted(fault=f"{extractor} broke")
+    def extract(_path: Path, extractor: str, _config: CorpusConfig) -> tuple[list[str], str]:
+        if text := texts.get(extractor):
+            return [text], ""
+        raise RejectedError(f"{extractor} broke")
 
     monkeypatch.setattr("paperlora.pipeline.parse.document.extract", extract)
 

@@ -17,13 +17,3 @@ def test_the_rate_warms_up_and_falls_towards_zero():
     assert rates[:3] == [0.5, 1.0, 1.0]
     assert rates[2:] == sorted(rates[2:], reverse=True)
     assert 0 < rates[-1] < 0.2
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_one_signal_is_noted_and_a_second_one_interrupts(number):
-    with train.deferred_signals() as stop:
-        assert not stop()
-        os.kill(os.getpid(), number)
-        assert stop()
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)

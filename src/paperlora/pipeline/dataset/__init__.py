@@ -1,4 +1,1 @@
-"""Make examples: ``documents.jsonl`` comes in; one file of examples for each split goes out.
-
-``dataset`` is the command: it cuts papers into passages, asks questions about them, splits by paper.
-"""
+"""Make examples: ``documents.jsonl`` comes in; one file of examples for each split goes out."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from paperlora.errors import DataError
@@ -73,11 +74,10 @@ def build(run: Path, config: DatasetConfig) -> None:
                 f"no usable passage in the {split} papers ({', '.join(papers[split])})",
                 remedy="add papers with more prose",
             )
-    folder = run / "dataset"
     for split in SPLITS:
-        write_jsonl(folder / f"{split}.jsonl", splits[split])
+        write_jsonl(run / "dataset" / f"{split}.jsonl", splits[split])
     write_json(
-        folder / "dataset.json",
+        run / "dataset" / "dataset.json",
         {
             "digest": sha256_json(splits),
             "seed": config.seed,
@@ -152,7 +152,7 @@ def examples(document: Document, tfidf: TfIdf, config: DatasetConfig) -> Iterato
         # Seeded by the text, so that a change in one passage changes no question about another.
         rng = random.Random(f"{config.seed}:{passage.text}")
         for kind, prompt, answer in (
-            *_questions(passage, tfidf, rng, config.answer_words),
+            *islice(_questions(passage, tfidf, rng, config.answer_words), QUESTIONS_PER_PASSAGE),
             *_continuation(passage, config.answer_words),
         ):
             number += 1
@@ -168,34 +168,30 @@ def examples(document: Document, tfidf: TfIdf, config: DatasetConfig) -> Iterato
             }
 
 
-def question_prompt(title: str, section: str, passage: str, question: str) -> str:
+def question_prompt(passage: Passage, question: str) -> str:
     """Return the prompt for a question about a passage, in training and in inference."""
-    return f"{_source(title, section)}\n{passage}\n\n{question}"
+    return f"{_source(passage)}\n{passage.text}\n\n{question}"
 
 
-def _source(title: str, section: str) -> str:
-    return f"Passage from “{title}”" + (f", section “{section}”:" if section else ":")
+def _source(passage: Passage) -> str:
+    section = f", section “{passage.section}”" if passage.section else ""
+    return f"Passage from “{passage.title}”{section}:"
 
 
 def _questions(
     passage: Passage, tfidf: TfIdf, rng: random.Random, limit: int
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield kind, prompt and answer of up to two questions about a passage."""
+    """Yield kind, prompt and answer of each question about a passage."""
     if len(passage.sentences) < SENTENCES_TO_ASK:
         return
     places = [i for i, sentence in enumerate(passage.sentences) if _can_answer(sentence, limit)]
     rng.shuffle(places)
-    asked = 0
     for place in places:
         others = " ".join((*passage.sentences[:place], *passage.sentences[place + 1 :]))
         terms = key_terms(passage.sentences[place], others, tfidf)
         if terms:
             question = f"What does the passage say about {' and '.join(terms)}?"
-            prompt = question_prompt(passage.title, passage.section, passage.text, question)
-            yield "question", prompt, passage.sentences[place]
-            asked += 1
-        if asked == QUESTIONS_PER_PASSAGE:
-            return
+            yield "question", question_prompt(passage, question), passage.sentences[place]
 
 
 def _continuation(passage: Passage, limit: int) -> Iterator[tuple[str, str, str]]:
@@ -211,7 +207,7 @@ def _continuation(passage: Passage, limit: int) -> Iterator[tuple[str, str, str]
         answer.append(sentence)
     if answer:
         start = " ".join(passage.sentences[:cut])
-        prompt = f"{_source(passage.title, passage.section)}\n{start}\n\nHow does it go on?"
+        prompt = f"{_source(passage)}\n{start}\n\nHow does it go on?"
         yield "continuation", prompt, " ".join(answer)
 
 
@@ -262,22 +258,17 @@ def remove_near_duplicates(splits: dict[str, list[Example]], limit: float) -> in
     removed = 0
     held: set[tuple[str, ...]] = set()
     for split in reversed(SPLITS):  # test first, because it stays complete
-        kept = [example for example in splits[split] if _shared(example, held) <= limit]
-        removed += len(splits[split]) - len(kept)
-        splits[split] = kept
-        held |= set().union(*(_sequences(example) for example in kept))
+        pairs = [(example, _sequences(example)) for example in splits[split]]
+        kept = [(one, own) for one, own in pairs if not own or len(own & held) / len(own) <= limit]
+        removed += len(pairs) - len(kept)
+        splits[split] = [example for example, _ in kept]
+        held.update(*(own for _, own in kept))
     return removed
 
 
 def _sequences(example: Example) -> set[tuple[str, ...]]:
     # Without the first line (paper and section) and the last one (the question): only the text of
     # the paper counts.
-    text = " ".join(example["prompt"].split("\n")[1:-1]) + " " + example["answer"]
-    tokens = words(text)
+    tokens = words(" ".join([*example["prompt"].split("\n")[1:-1], example["answer"]]))
     starts = range(len(tokens) - _SEQUENCE + 1)
     return {tuple(tokens[start : start + _SEQUENCE]) for start in starts}
-
-
-def _shared(example: Example, held: set[tuple[str, ...]]) -> float:
-    found = _sequences(example)
-    return len(found & held) / len(found) if found else 0.0

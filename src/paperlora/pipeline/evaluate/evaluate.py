@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import sys
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,13 +19,17 @@ from paperlora.pipeline.model import adapter, encoding, load, store
 from paperlora.pipeline.text import TfIdf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from paperlora.pipeline.config import EvalConfig, EvalSections
+    from transformers import TextStreamer
+
+    from paperlora.pipeline.config import EvalConfig, EvalSections, ModelConfig
     from paperlora.pipeline.dataset.dataset import Example
     from paperlora.pipeline.model.load import Loaded
+
+    Chosen = dict[str, dict[str, list[Example]]]  # split → kind → examples
+    Model = Any  # peft carries no types
 
 METRIC = {
     "name": "mixed relevance/overlap accuracy",
@@ -41,28 +45,14 @@ METRIC = {
 _MODELS = ("base", "tuned")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """The examples of one split that are scored."""
-
-    questions: list[Example]
-    passages: list[Example]
-
-
 def evaluate(
     run: Path, config: EvalSections, *, environment: dict[str, Any], device: str = "auto"
 ) -> None:
     """Score ``run``'s adapter against its base and write ``predictions.jsonl`` and ``eval.json``.
 
-    ``environment`` is the record of this environment. Raises ``DataError`` when the base model is
-    not the one that the adapter was trained on.
+    ``environment`` is the record of this environment.
     """
-    where = load.device(device)
-    trained_on = read_json(run / "train.json")["model"]["revision_or_sha256"]
-    files = store.obtain(config.model.id, revision=trained_on)
-    load.prepare(config.eval.seed)
-    loaded = load.load(files, config.model, where)
-    tuned = adapter.load_adapter(loaded, run / "adapter")
+    loaded, tuned = load_tuned(run, config.model, device=device, seed=config.eval.seed)
     chosen = {
         split: choose(read_jsonl(run / "dataset" / f"{split}.jsonl"), config.eval)
         for split in SPLITS
@@ -71,33 +61,52 @@ def evaluate(
     rows = _answers(loaded, tuned, chosen, config)
     for row in rows:
         for name in _MODELS:
-            row[f"{name}_score"] = _rounded(metric.score(row[name], row["reference"], tfidf))
+            score = metric.score(row[name], row["reference"], tfidf)
+            score["mixed"] = metric.mixed(score)
+            row[f"{name}_score"] = {part: round(value, 6) for part, value in score.items()}
     perplexities = _perplexities(loaded, tuned, chosen, config)
     write_jsonl(run / "predictions.jsonl", rows)
     summary = _summary(rows, perplexities, tfidf, config.eval)
-    about = {"environment": environment, "device": load.device_name(where)}
+    about = {"environment": environment, "device": load.device_name(loaded.device)}
     write_json(run / "eval.json", {**summary, **about})
 
 
-def choose(examples: list[Example], config: EvalConfig) -> Chosen:
-    """Draw the questions and continuations of a split that are scored, by the seed."""
+def load_tuned(run: Path, config: ModelConfig, *, device: str, seed: int) -> tuple[Loaded, Model]:
+    """Return the base model of ``run``'s adapter, and the base model with the adapter.
+
+    Raises ``DataError`` when the base model is not the one that the adapter was trained on.
+    """
+    where = load.device(device)
+    trained_on = read_json(run / "train.json")["model"]["revision_or_sha256"]
+    files = store.obtain(config.id, revision=trained_on)
+    load.prepare(seed)
+    loaded = load.load(files, config, where)
+    return loaded, adapter.load_adapter(loaded, run / "adapter")
+
+
+def choose(examples: list[Example], config: EvalConfig) -> dict[str, list[Example]]:
+    """Return kind → the examples of a split that are scored, drawn by the seed."""
     rng = random.Random(config.seed)
-
-    def draw(kind: str, size: int) -> list[Example]:
+    chosen = {}
+    for kind, size in (("question", config.questions), ("continuation", config.passages)):
         rows = [row for row in examples if row["kind"] == kind]
-        return sorted(rng.sample(rows, min(size, len(rows))), key=lambda row: str(row["id"]))
-
-    return Chosen(
-        questions=draw("question", config.questions),
-        passages=draw("continuation", config.passages),
-    )
+        drawn = rng.sample(rows, min(size, len(rows)))
+        chosen[kind] = sorted(drawn, key=lambda row: str(row["id"]))
+    return chosen
 
 
-def generate(loaded: Loaded, tuned: Any, prompts: list[str], config: EvalSections) -> list[str]:  # noqa: ANN401
-    """Answer a batch of prompts by greedy decoding."""
+def generate(
+    loaded: Loaded,
+    tuned: Model,
+    prompts: list[str],
+    *,
+    max_length: int,
+    max_new_tokens: int,
+    streamer: TextStreamer | None = None,
+) -> list[str]:
+    """Answer a batch of prompts by greedy decoding; a ``streamer`` prints a single answer."""
     encoded = [
-        encoding.encode(loaded.tokenizer, prompt, "", config.model.max_length).prompt
-        for prompt in prompts
+        encoding.encode(loaded.tokenizer, prompt, "", max_length).prompt for prompt in prompts
     ]
     width = max(len(ids) for ids in encoded)
     pad = loaded.tokenizer.pad_token_id
@@ -109,10 +118,11 @@ def generate(loaded: Loaded, tuned: Any, prompts: list[str], config: EvalSection
         output = tuned.generate(
             input_ids=ids,
             attention_mask=mask,
-            max_new_tokens=config.eval.max_new_tokens,
+            max_new_tokens=max_new_tokens,
             do_sample=False,
             pad_token_id=pad,
-            eos_token_id=end_tokens(loaded),
+            eos_token_id=_end_tokens(loaded),
+            streamer=streamer,
         )
     return [
         str(text).strip()
@@ -120,7 +130,7 @@ def generate(loaded: Loaded, tuned: Any, prompts: list[str], config: EvalSection
     ]
 
 
-def end_tokens(loaded: Loaded) -> list[int]:
+def _end_tokens(loaded: Loaded) -> list[int]:
     """Return the tokens that end an answer: the model's own, and the one that training ends with."""
     own = loaded.model.generation_config.eos_token_id
     ids = own if isinstance(own, list) else [own]
@@ -128,16 +138,13 @@ def end_tokens(loaded: Loaded) -> list[int]:
     return sorted({*(token for token in ids if token is not None), *turn})
 
 
-def _without(tuned: Any, name: str) -> AbstractContextManager[None]:  # noqa: ANN401
+def _without(tuned: Model, name: str) -> AbstractContextManager[None]:
     """Return a context in which the base model answers, or the tuned one."""
     return tuned.disable_adapter() if name == "base" else nullcontext()
 
 
 def _answers(
-    loaded: Loaded,
-    tuned: Any,  # noqa: ANN401
-    chosen: dict[str, Chosen],
-    config: EvalSections,
+    loaded: Loaded, tuned: Model, chosen: Chosen, config: EvalSections
 ) -> list[dict[str, Any]]:
     """Return one row per question, with the answer of each model."""
     rows = [
@@ -147,16 +154,22 @@ def _answers(
             "reference": example["answer"],
         }
         for split in SPLITS
-        for example in chosen[split].questions
+        for example in chosen[split]["question"]
     ]
     # Prompts of like length share a batch, so that little of it is padding.
     order = sorted(range(len(rows)), key=lambda index: (len(rows[index]["prompt"]), index))
     with tqdm(total=len(rows) * 2, desc="answer", unit="question", disable=None) as bar:
         for name in _MODELS:
             with _without(tuned, name):
-                for batch in _batches(order, config.eval.batch):
-                    prompts = [rows[index]["prompt"] for index in batch]
-                    answers = generate(loaded, tuned, prompts, config)
+                for start in range(0, len(order), config.eval.batch):
+                    batch = order[start : start + config.eval.batch]
+                    answers = generate(
+                        loaded,
+                        tuned,
+                        [rows[index]["prompt"] for index in batch],
+                        max_length=config.model.max_length,
+                        max_new_tokens=config.eval.max_new_tokens,
+                    )
                     for index, answer in zip(batch, answers, strict=True):
                         rows[index][name] = answer
                     bar.update(len(batch))
@@ -165,25 +178,21 @@ def _answers(
     return rows
 
 
-def _batches(items: list[int], size: int) -> Iterator[list[int]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
 def _perplexities(
-    loaded: Loaded,
-    tuned: Any,  # noqa: ANN401
-    chosen: dict[str, Chosen],
-    config: EvalSections,
+    loaded: Loaded, tuned: Model, chosen: Chosen, config: EvalSections
 ) -> dict[str, dict[str, float]]:
     """Return model → split → perplexity of the reference answers."""
-    total = 2 * sum(len(c.questions) + len(c.passages) for c in chosen.values())
+    scored = {
+        split: list(itertools.chain.from_iterable(kinds.values()))
+        for split, kinds in chosen.items()
+    }
+    total = len(_MODELS) * sum(map(len, scored.values()))
     result: dict[str, dict[str, float]] = {name: {} for name in _MODELS}
     with tqdm(total=total, desc="perplexity", unit="answer", disable=None) as bar:
         for name in _MODELS:
-            for split, examples in chosen.items():
+            for split, examples in scored.items():
                 nats, tokens = 0.0, 0
-                for row in examples.questions + examples.passages:
+                for row in examples:
                     encoded = encoding.encode(
                         loaded.tokenizer, row["prompt"], row["answer"], config.model.max_length
                     )
@@ -193,20 +202,6 @@ def _perplexities(
                     bar.update()
                 result[name][split] = round(math.exp(nats / tokens), 4)
     return result
-
-
-def _rounded(score: metric.Score) -> dict[str, float]:
-    return {
-        "relevance": round(score.relevance, 6),
-        "overlap": round(score.overlap, 6),
-        "mixed": round(score.mixed, 6),
-    }
-
-
-def _scores(rows: list[dict[str, Any]], key: str) -> list[metric.Score]:
-    return [
-        metric.Score(relevance=row[key]["relevance"], overlap=row[key]["overlap"]) for row in rows
-    ]
 
 
 def _summary(
@@ -219,7 +214,9 @@ def _summary(
     result: dict[str, Any] = {
         name: {
             split: {
-                **metric.summary(_scores(by_split[split], f"{name}_score"), config.threshold),
+                **metric.summary(
+                    [row[f"{name}_score"] for row in by_split[split]], config.threshold
+                ),
                 "perplexity": perplexities[name][split],
             }
             for split in SPLITS
@@ -257,11 +254,13 @@ def controls(
             [(row["lead"], row["reference"]) for row in rows],
         ),
     }
-    result = {}
-    for name, (description, pairs) in given.items():
-        scores = [metric.score(answer, reference, tfidf) for answer, reference in pairs]
-        result[name] = {"description": description, **metric.summary(scores, threshold)}
-    return result
+    return {
+        name: {
+            "description": description,
+            **metric.summary([metric.score(*pair, tfidf) for pair in pairs], threshold),
+        }
+        for name, (description, pairs) in given.items()
+    }
 
 
 def _sample(row: dict[str, Any]) -> dict[str, Any]:

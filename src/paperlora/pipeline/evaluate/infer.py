@@ -6,14 +6,12 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from transformers import TextStreamer
 
 from paperlora.errors import InputError
-from paperlora.files import read_json, read_jsonl
+from paperlora.files import read_jsonl
 from paperlora.pipeline.dataset.dataset import Passage, passages, question_prompt
-from paperlora.pipeline.evaluate.evaluate import end_tokens
-from paperlora.pipeline.model import adapter, encoding, load, store
+from paperlora.pipeline.evaluate.evaluate import generate, load_tuned
 from paperlora.pipeline.text import TfIdf
 
 if TYPE_CHECKING:
@@ -21,15 +19,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from paperlora.pipeline.config import InferSections
+    from paperlora.pipeline.model.load import Loaded
 
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """A tuned model that is ready to answer about the papers of its run."""
 
-    run: Path
     config: InferSections
-    loaded: load.Loaded
+    loaded: Loaded
     tuned: Any
     passages: list[Passage]
     tfidf: TfIdf
@@ -45,16 +43,12 @@ def start(run: Path, config: InferSections, *, device: str = "auto") -> Session:
         for document in read_jsonl(run / "documents.jsonl")
         for passage in passages(document, config.dataset.passage_words)
     ]
-    where = load.device(device)
-    trained_on = read_json(run / "train.json")["model"]["revision_or_sha256"]
-    files = store.obtain(config.model.id, revision=trained_on)
-    load.prepare(0)  # nothing is drawn at random; the threads decide the last bits
-    loaded = load.load(files, config.model, where)
+    # nothing is drawn at random, so any seed will do
+    loaded, tuned = load_tuned(run, config.model, device=device, seed=0)
     return Session(
-        run=run,
         config=config,
         loaded=loaded,
-        tuned=adapter.load_adapter(loaded, run / "adapter"),
+        tuned=tuned,
         passages=found,
         tfidf=TfIdf.over(passage.text for passage in found),
     )
@@ -65,38 +59,25 @@ def answer(session: Session, question: str, *, max_new_tokens: int, context: boo
     prompt = question
     passage = best_passage(session, question) if context else None
     if passage:
-        print(
-            f"[from {passage.title}, page {passage.page}"
-            + (f", {passage.section}" if passage.section else "")
-            + "]",
-            file=sys.stderr,
-        )
-        prompt = question_prompt(passage.title, passage.section, passage.text, question)
-    ids = encoding.encode(
-        session.loaded.tokenizer, prompt, "", session.config.model.max_length
-    ).prompt
-    tokens = torch.tensor([ids], device=session.loaded.device)
-    streamer = TextStreamer(session.loaded.tokenizer, skip_prompt=True, skip_special_tokens=True)
-    with torch.inference_mode():
-        session.tuned.generate(
-            input_ids=tokens,
-            attention_mask=torch.ones_like(tokens),
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            pad_token_id=session.loaded.tokenizer.pad_token_id,
-            eos_token_id=end_tokens(session.loaded),
-            streamer=streamer,
-        )
+        section = f", {passage.section}" if passage.section else ""
+        print(f"[from {passage.title}, page {passage.page}{section}]", file=sys.stderr)
+        prompt = question_prompt(passage, question)
+    tokenizer = session.loaded.tokenizer
+    generate(
+        session.loaded,
+        session.tuned,
+        [prompt],
+        max_length=session.config.model.max_length,
+        max_new_tokens=max_new_tokens,
+        streamer=TextStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True),
+    )
 
 
 def best_passage(session: Session, question: str) -> Passage | None:
     """Return the passage most similar to ``question`` by TF-IDF, or None where none shares a word."""
-    scored = [
-        (session.tfidf.similarity(question, passage.text), -index)
-        for index, passage in enumerate(session.passages)
-    ]
-    score, index = max(scored, default=(0.0, 0))
-    return session.passages[-index] if score > 0 else None
+    scores = [session.tfidf.similarity(question, passage.text) for passage in session.passages]
+    best = max(scores, default=0.0)
+    return session.passages[scores.index(best)] if best > 0 else None
 
 
 def questions(given: list[str]) -> Iterator[str]:

@@ -11,36 +11,27 @@ All are between 0 and 1. They compare words only: a right answer in other words 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paperlora.pipeline.text import words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from paperlora.pipeline.text import TfIdf
 
 
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """How well one answer agrees with its reference, from 0 to 1."""
-
-    relevance: float
-    overlap: float
-
-    @property
-    def mixed(self) -> float:
-        """The mean of relevance and overlap."""
-        return (self.relevance + self.overlap) / 2
+def score(answer: str, reference: str, tfidf: TfIdf) -> dict[str, float]:
+    """Return "relevance" and "overlap" of ``answer`` with ``reference``."""
+    return {
+        "relevance": tfidf.similarity(answer, reference),
+        "overlap": rouge_l(words(answer), words(reference)),
+    }
 
 
-def score(answer: str, reference: str, tfidf: TfIdf) -> Score:
-    """Return the score of ``answer`` against ``reference``."""
-    return Score(
-        relevance=tfidf.similarity(answer, reference),
-        overlap=rouge_l(words(answer), words(reference)),
-    )
+def mixed(score: Mapping[str, float]) -> float:
+    """Return the mean of relevance and overlap."""
+    return (score["relevance"] + score["overlap"]) / 2
 
 
 def rouge_l(answer: Sequence[str], reference: Sequence[str]) -> float:
@@ -67,10 +58,10 @@ def wilson(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
     return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
 
 
-def summary(scores: Sequence[Score], threshold: float) -> dict[str, object]:
+def summary(scores: Sequence[Mapping[str, float]], threshold: float) -> dict[str, object]:
     """Return n, accuracy with its interval, and the means, as in ``report.json``."""
     n = len(scores)
-    hits = sum(score.mixed >= threshold for score in scores)
+    hits = sum(mixed(score) >= threshold for score in scores)
 
     def mean(values: Sequence[float]) -> float:
         return round(sum(values) / n, 6) if n else 0.0
@@ -79,7 +70,7 @@ def summary(scores: Sequence[Score], threshold: float) -> dict[str, object]:
         "n": n,
         "accuracy": round(hits / n, 6) if n else 0.0,
         "accuracy_ci95": [round(bound, 6) for bound in wilson(hits, n)],
-        "relevance_mean": mean([score.relevance for score in scores]),
-        "overlap_mean": mean([score.overlap for score in scores]),
-        "score_mean": mean([score.mixed for score in scores]),
+        "relevance_mean": mean([score["relevance"] for score in scores]),
+        "overlap_mean": mean([score["overlap"] for score in scores]),
+        "score_mean": mean([mixed(score) for score in scores]),
     }

@@ -13,10 +13,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import time
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
+
+from tqdm import tqdm
 
 from paperlora.errors import DataError
 from paperlora.files import sha256_file, write_json
@@ -39,26 +42,12 @@ CHUNK = 64 * 1024
 MAGIC = b"%PDF-"
 END = b"%%EOF"
 
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Bounds of one download, in bytes, seconds, attempts and bytes per second."""
-
-    size: int = 100_000_000
-    connect: float = 10.0
-    read: float = 30.0
-    attempts: int = 5
-    longest_wait: float = 120.0
-    patience: float = 30.0  # seconds of one attempt before its pace is checked
-    slowest: float = 1024.0  # bytes per second that it must reach then
-
-    @property
-    def timeout(self) -> tuple[float, float]:
-        """The timeout for ``requests``: seconds to connect, seconds between two reads."""
-        return self.connect, self.read
-
-
-DEFAULT = Limits()
+MOST_BYTES = 100_000_000
+TIMEOUT = (10.0, 30.0)  # seconds to connect, seconds between two reads
+ATTEMPTS = 5
+LONGEST_WAIT = 120.0  # seconds
+PATIENCE = 30.0  # seconds of one attempt before its pace is checked
+SLOWEST = 1024.0  # bytes per second that it must reach then
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,18 +55,16 @@ class Download:
     """One file to download, and the functions to call meanwhile.
 
     ``before`` is called before each request, ``progress`` with the bytes received and the bytes
-    expected (None when unknown), ``note`` with a line for the log, ``sleep`` to wait seconds.
+    expected (None when unknown).
     """
 
     url: str
     to: Path
     session: requests.Session
     sha256: str | None = None
-    limits: Limits = DEFAULT
+    attempts: int = ATTEMPTS
     before: Callable[[], None] = lambda: None
     progress: Callable[[int, int | None], None] = lambda _done, _total: None
-    note: Callable[[str], None] = lambda _line: None
-    sleep: Callable[[float], None] = time.sleep
 
     @property
     def part(self) -> Path:
@@ -118,6 +105,11 @@ def download(job: Download) -> str:
     return digest
 
 
+def log(line: str) -> None:
+    """Print a line to stderr, above the progress bar."""
+    tqdm.write(line, file=sys.stderr)
+
+
 def is_pdf(path: Path) -> bool:
     """Return whether the file begins like a PDF."""
     with path.open("rb") as file:
@@ -127,27 +119,25 @@ def is_pdf(path: Path) -> bool:
 def _wait(job: Download, attempt: int, error: TransientError) -> None:
     """Sleep before the next attempt: as long as the server asked, else 1 s, 2 s, 4 s and so on."""
     wait = float(2 ** (attempt - 1)) if error.wait is None else error.wait
-    if wait > job.limits.longest_wait:
+    if wait > LONGEST_WAIT:
         raise ExhaustedError(
             f"{shown(job.url)} {error} and asks to wait {wait:.0f} s",
             remedy="run the command again after that time",
         ) from None
-    if attempt >= job.limits.attempts:
+    if attempt >= job.attempts:
         raise ExhaustedError(
             f"{shown(job.url)} {error} (attempts: {attempt})",
             remedy="run the command again later; it resumes where it stopped",
         ) from None
-    job.note(f"{shown(job.url)} {error}; next attempt in {wait:.0f} s")
-    job.sleep(wait)
+    log(f"{shown(job.url)} {error}; next attempt in {wait:.0f} s")
+    sleep(wait)
 
 
 def _attempt(job: Download) -> None:
     headers = _resume(job)
     with (
         translated(job.url),
-        job.session.get(
-            job.url, headers=headers, stream=True, timeout=job.limits.timeout
-        ) as response,
+        job.session.get(job.url, headers=headers, stream=True, timeout=TIMEOUT) as response,
     ):
         start = job.part.stat().st_size if headers and response.status_code == 206 else 0
         given = response.headers.get("Content-Range", "")
@@ -167,7 +157,7 @@ def _receive(job: Download, response: requests.Response, start: int) -> None:
     _check_size(job, total or 0)
     if not start:
         _remember(job, response)
-    done, began, head = start, time.monotonic(), b""
+    done, began, head = start, monotonic(), b""
     job.progress(done, total)
     # read1 returns what has arrived; read would wait for a whole chunk, on a slow server for hours
     with _opened(job, append=start > 0) as write:
@@ -179,7 +169,9 @@ def _receive(job: Download, response: requests.Response, start: int) -> None:
             done += len(chunk)
             _check_size(job, done)
             job.progress(done, total)
-            _check_pace(job, done - start, time.monotonic() - began)
+            count, seconds = done - start, monotonic() - began
+            if seconds > PATIENCE and count < SLOWEST * seconds:
+                raise TransientError(f"sent only {count / seconds:.0f} bytes per second")
     if total is not None and done != total:
         raise TransientError(f"broke off after {done:,} of {total:,} bytes")
     if not is_pdf(job.part):
@@ -214,9 +206,8 @@ def _remember(job: Download, response: requests.Response) -> None:
 
 
 def _identity(job: Download) -> str:
-    return hashlib.sha256(
-        job.url.encode()
-    ).hexdigest()  # hashed, because an address may contain a token
+    # hashed, because an address may contain a token
+    return hashlib.sha256(job.url.encode()).hexdigest()
 
 
 def _forget(job: Download) -> None:
@@ -252,10 +243,10 @@ def _writing(job: Download) -> Iterator[None]:
 
 
 def _check_size(job: Download, size: int) -> None:
-    if size > job.limits.size:
+    if size > MOST_BYTES:
         _forget(job)
         raise DataError(
-            f"{shown(job.url)} is larger than {job.limits.size / 1e6:,.0f} MB",
+            f"{shown(job.url)} is larger than {MOST_BYTES / 1e6:,.0f} MB",
             remedy="check the address: papers are rarely that large",
         )
 
@@ -274,8 +265,3 @@ def _refuse(job: Download, what: str) -> None:
         f"{shown(job.url)} sent {what}",
         remedy="open it in a browser, and put the address of the PDF itself into the list",
     )
-
-
-def _check_pace(job: Download, count: int, seconds: float) -> None:
-    if seconds > job.limits.patience and count < job.limits.slowest * seconds:
-        raise TransientError(f"sent only {count / seconds:.0f} bytes per second")

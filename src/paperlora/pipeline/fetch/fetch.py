@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sys
-import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
@@ -22,7 +21,7 @@ from tqdm import tqdm
 from paperlora.errors import DataError, InputError, NetworkError, PaperloraError
 from paperlora.files import sha256_file
 from paperlora.pipeline.fetch import paper_list
-from paperlora.pipeline.fetch.download import DEFAULT, Download, Limits, download, is_pdf
+from paperlora.pipeline.fetch.download import TIMEOUT, Download, download, is_pdf, log
 from paperlora.pipeline.fetch.web import ExhaustedError, length, open_session, shown
 
 if TYPE_CHECKING:
@@ -58,14 +57,7 @@ class FetchResult:
         raise (DataError if data else NetworkError)(f"{papers} not fetched:{''.join(lines)}")
 
 
-def run(
-    list_path: Path,
-    to: Path,
-    *,
-    record: bool = False,
-    limits: Limits = DEFAULT,
-    sleep: Callable[[float], None] = time.sleep,
-) -> FetchResult:
+def run(list_path: Path, to: Path, *, record: bool = False) -> FetchResult:
     """Download the papers of the list to the folder ``to``; print a line for each that is there.
 
     The folder's own list, where `parse` finds titles, fields and hashes, gets the entries of this
@@ -80,7 +72,7 @@ def run(
         wanted = {p.name: _merged(p, held.get(p.name), list_path, own) for p in listed}
         held |= wanted
         paper_list.write(own, list(held.values()))  # now: an interruption keeps the titles too
-        result = fetch(list(wanted.values()), to, limits=limits, sleep=sleep)
+        result = fetch(list(wanted.values()), to)
         if record:
             paper_list.write(own, _with_hashes(held.values(), result.hashes))
     for name, digest in result.hashes.items():
@@ -88,9 +80,9 @@ def run(
     unknown = [p.name for p in listed if p.sha256 is None and p.name in result.hashes]
     if unknown and record:
         paper_list.write(list_path, _with_hashes(listed, result.hashes))
-        _log(f"wrote the hashes of {', '.join(unknown)} into {list_path}")
+        log(f"wrote the hashes of {', '.join(unknown)} into {list_path}")
     elif unknown:
-        _log(f"{list_path} has no hash of {', '.join(unknown)} → add them with --record")
+        log(f"{list_path} has no hash of {', '.join(unknown)} → add them with --record")
     result.check()
     return result
 
@@ -123,36 +115,26 @@ def _with_hashes(papers: Iterable[Paper], hashes: Mapping[str, str]) -> list[Pap
     return [replace(paper, sha256=paper.sha256 or hashes.get(paper.name)) for paper in papers]
 
 
-def fetch(
-    papers: list[Paper],
-    to: Path,
-    *,
-    arxiv_base: str = ARXIV,
-    limits: Limits = DEFAULT,
-    sleep: Callable[[float], None] = time.sleep,
-) -> FetchResult:
+def fetch(papers: list[Paper], to: Path) -> FetchResult:
     """Download each paper that is not in the folder ``to`` yet; the folder exists and is locked.
 
     The result's ``failures`` has what failed; its ``check`` raises that.
     """
     with open_session() as session:
         present = {p.name: digest for p in papers if (digest := _present(p, to))}
-        arxiv = _Arxiv(base=arxiv_base, sleep=sleep)
+        arxiv = _Arxiv()
         jobs = {}
         for paper in papers:
             if paper.file is None and paper.name not in present:
-                url = paper.url or f"{arxiv_base}/{paper.arxiv}"
+                url = paper.url or f"{ARXIV}/{paper.arxiv}"
                 jobs[paper.name] = Download(
                     url=url,
                     to=to / paper.file_name,
                     session=session,
                     sha256=paper.sha256,
-                    limits=limits,
-                    before=arxiv.pause if arxiv.has(url) else lambda: None,
-                    note=_log,
-                    sleep=sleep,
+                    before=arxiv.pause if _is_arxiv(url) else lambda: None,
                 )
-        with _Progress(_sizes(jobs, arxiv)) as progress:
+        with _Progress(_sizes(jobs)) as progress:
             hashes, failures = _download_each(jobs, progress)
     return FetchResult(fetched=frozenset(hashes), hashes=present | hashes, failures=failures)
 
@@ -168,9 +150,9 @@ def _download_each(
         host = urlsplit(job.url).hostname
         # After all attempts at one paper failed, the next papers of that host get one attempt each:
         # on a machine without a network the command should not take minutes to fail.
-        limits = replace(job.limits, attempts=1) if host in troubled else job.limits
+        attempts = 1 if host in troubled else job.attempts
         try:
-            hashes[name] = download(replace(job, limits=limits, progress=progress.of(name)))
+            hashes[name] = download(replace(job, attempts=attempts, progress=progress.of(name)))
             troubled.discard(host)
         except (NetworkError, DataError) as error:
             failures[name] = error
@@ -186,33 +168,29 @@ def _present(paper: Paper, to: Path) -> str | None:
     if paper.file is not None or not path.is_file():
         return None
     digest = sha256_file(path)
-    if paper.sha256 is None and is_pdf(path):
+    if digest == paper.sha256 or (paper.sha256 is None and is_pdf(path)):
         return digest
-    if digest == paper.sha256:
-        return digest
-    _log(f"{path} is not the PDF in the list: downloading that one")
+    log(f"{path} is not the PDF in the list: downloading that one")
     return None
 
 
+def _is_arxiv(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return url.startswith(f"{ARXIV}/") or f".{host}".endswith(".arxiv.org")
+
+
 class _Arxiv:
-    """Recognises arXiv's addresses, and keeps ``ARXIV_PAUSE`` between two requests to them."""
+    """Keeps ``ARXIV_PAUSE`` between two requests to arXiv."""
 
-    def __init__(self, *, base: str, sleep: Callable[[float], None]) -> None:
-        self._base = base
-        self._sleep = sleep
-        self._last = -ARXIV_PAUSE
-
-    def has(self, url: str) -> bool:
-        host = urlsplit(url).hostname or ""
-        return url.startswith(f"{self._base}/") or f".{host}".endswith(".arxiv.org")
+    _last = -ARXIV_PAUSE
 
     def pause(self) -> None:
-        if (rest := self._last + ARXIV_PAUSE - time.monotonic()) > 0:
-            self._sleep(rest)
-        self._last = time.monotonic()
+        if (rest := self._last + ARXIV_PAUSE - monotonic()) > 0:
+            sleep(rest)
+        self._last = monotonic()
 
 
-def _sizes(jobs: Mapping[str, Download], arxiv: _Arxiv) -> dict[str, int]:
+def _sizes(jobs: Mapping[str, Download]) -> dict[str, int]:
     """Estimate the bytes of each paper by HEAD requests, and log their sum.
 
     arXiv gets no such request, because each would cost a pause; its papers count as typical.
@@ -221,11 +199,11 @@ def _sizes(jobs: Mapping[str, Download], arxiv: _Arxiv) -> dict[str, int]:
     # An estimate is not worth a second attempt: the first error ends the requests.
     with suppress(requests.RequestException, urllib3.exceptions.HTTPError):
         for name, job in jobs.items():
-            if not arxiv.has(job.url):
-                answer = job.session.head(job.url, allow_redirects=True, timeout=job.limits.timeout)
+            if not _is_arxiv(job.url):
+                answer = job.session.head(job.url, allow_redirects=True, timeout=TIMEOUT)
                 sizes[name] = (length(answer) if answer.ok else None) or TYPICAL
     if sizes:
-        _log(f"papers to fetch: {len(sizes)}, about {sum(sizes.values()) / 1e6:,.1f} MB")
+        log(f"papers to fetch: {len(sizes)}, about {sum(sizes.values()) / 1e6:,.1f} MB")
     return sizes
 
 
@@ -289,7 +267,3 @@ def _locked(to: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _log(line: str) -> None:
-    tqdm.write(line, file=sys.stderr)

@@ -119,7 +119,8 @@ def drop_running_lines(pages: Sequence[Sequence[str]]) -> list[list[str]]:
     pages (two, in a paper of up to four pages). Digits may differ.
     """
     pages = _drop_glued_page_numbers(pages)
-    counts = Counter(shape for page in pages for shape in {_shape(line) for line in _edges(page)})
+    edges = ([*page[:_EDGE], *page[max(_EDGE, len(page) - _EDGE) :]] for page in pages)
+    counts = Counter(shape for lines in edges for shape in set(map(_shape, lines)))
     often = 2 if len(pages) <= 4 else 3
     return [
         [
@@ -132,10 +133,6 @@ def drop_running_lines(pages: Sequence[Sequence[str]]) -> list[list[str]]:
         ]
         for page in pages
     ]
-
-
-def _edges(page: Sequence[str]) -> list[str]:
-    return [*page[:_EDGE], *page[max(_EDGE, len(page) - _EDGE) :]]
 
 
 def _shape(line: str) -> str:

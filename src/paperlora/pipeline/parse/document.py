@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from paperlora.pipeline.parse import clean, structure
-from paperlora.pipeline.parse.extract import NEEDS_PASSWORD, extract
+from paperlora.pipeline.parse.extract import EXTRACTORS, NEEDS_PASSWORD, RejectedError, extract
 from paperlora.pipeline.parse.quality import Quality, measure, word_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from collections.abc import Set as AbstractSet
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from paperlora.pipeline.parse.extract import Limits
+    from paperlora.pipeline.config import CorpusConfig
 
 _HEADER_BYTES = 1024  # readers accept "%PDF-" anywhere in the first 1024 bytes
 _MIN_WORDS = 50  # a file with fewer is a scan or a cover sheet
@@ -35,10 +34,6 @@ _BAD_TITLE = re.compile(
 )
 
 
-class RejectedError(Exception):
-    """A paper cannot be used; the message is the reason, in one line."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Text:
     """The cleaned text of one extractor, with its measure."""
@@ -46,18 +41,13 @@ class Text:
     extractor: str
     title: str
     page_count: int
-    paragraphs: tuple[dict[str, Any], ...]
+    paragraphs: list[dict[str, Any]]
     """Each has ``page`` (from 1), ``section`` and ``text``."""
     quality: Quality
 
-    @property
-    def good(self) -> bool:
-        """Whether the text is so good that no other extractor is tried."""
-        return self.quality.share >= _GOOD_SHARE and self.quality.damage < _GOOD_DAMAGE
-
 
 def read_document(
-    path: Path, *, sha256: str, entry: Mapping[str, Any], limits: Limits
+    path: Path, *, sha256: str, entry: Mapping[str, Any], config: CorpusConfig
 ) -> dict[str, Any]:
     """Return the document (one row of ``documents.jsonl``) of the PDF at ``path``.
 
@@ -65,8 +55,17 @@ def read_document(
     Raises ``RejectedError``.
     """
     check_header(path)
-    texts = read_texts(path, limits)
-    text = max(texts.values(), key=lambda text: _rank(text, texts.values()))
+    texts = read_texts(path, config)
+    sound = {name: text.quality.share * text.quality.words for name, text in texts.items()}
+    enough = _COMPLETE * max(sound.values())
+    # Complete texts first, then the share of sound words; of equal ones, max returns PyPDF2's.
+    text = max(
+        texts.values(),
+        key=lambda text: (
+            sound[text.extractor] >= enough,
+            text.quality.share - text.quality.damage,
+        ),
+    )
     words = sum(len(paragraph["text"].split()) for paragraph in text.paragraphs)
     if words < _MIN_WORDS:
         raise RejectedError(
@@ -76,9 +75,7 @@ def read_document(
         raise RejectedError(
             f"not readable English: {text.quality.share:.0%} of its words are known"
         )
-    shares = {
-        name: texts[name].quality.share if name in texts else None for name in ("pypdf2", "pdfium")
-    }
+    shares = {name: texts[name].quality.share if name in texts else None for name in EXTRACTORS}
     return {
         "paper": path.stem,
         "file": path.name,
@@ -89,7 +86,7 @@ def read_document(
         "quality": {**shares, "glued": text.quality.glued, "torn": text.quality.torn},
         "words": words,
         "page_count": text.page_count,
-        "paragraphs": list(text.paragraphs),
+        "paragraphs": text.paragraphs,
     }
 
 
@@ -107,21 +104,22 @@ def check_header(path: Path) -> None:
     )
 
 
-def read_texts(path: Path, limits: Limits) -> dict[str, Text]:
+def read_texts(path: Path, config: CorpusConfig) -> dict[str, Text]:
     """Return extractor → text: from PyPDF2 and, unless its text is good, from PDFium.
 
     Raises ``RejectedError`` when neither can read the paper.
     """
-    known = word_list()
     texts: dict[str, Text] = {}
     faults: dict[str, str] = {}
-    for extractor in ("pypdf2", "pdfium"):
-        found = extract(path, extractor, limits)
-        if found.fault:
-            faults[extractor] = found.fault
+    for extractor in EXTRACTORS:
+        try:
+            pages, title = extract(path, extractor, config)
+        except RejectedError as fault:
+            faults[extractor] = str(fault)
             continue
-        texts[extractor] = to_text(extractor, found.pages, found.title, known)
-        if texts[extractor].good:
+        texts[extractor] = to_text(extractor, pages, title)
+        quality = texts[extractor].quality
+        if quality.share >= _GOOD_SHARE and quality.damage < _GOOD_DAMAGE:
             break
     if not texts:
         if NEEDS_PASSWORD in faults.values():  # the clearer reason, where the other one differs
@@ -131,21 +129,19 @@ def read_texts(path: Path, limits: Limits) -> dict[str, Text]:
     return texts
 
 
-def to_text(
-    extractor: str, pages: Iterable[str], metadata_title: str, known: AbstractSet[str]
-) -> Text:
+def to_text(extractor: str, pages: list[str], metadata_title: str) -> Text:
     """Return the cleaned and measured text of ``pages``."""
-    pages = list(pages)
+    known = word_list()
     lines = clean.lines_of(pages, known)
     counts = clean.count_words(lines)
-    paragraphs = tuple(
+    paragraphs = [
         {
             "page": paragraph.lines[0].page,
             "section": paragraph.section,
             "text": clean.join((line.text for line in paragraph.lines), known, counts),
         }
         for paragraph in structure.paragraphs(structure.body(lines))
-    )
+    ]
     # Measured on what is kept, because references and formulas are full of unknown words.
     return Text(
         extractor=extractor,
@@ -167,10 +163,3 @@ def sane_title(title: str) -> str:
         and not _BAD_TITLE.search(title)
     )
     return title if good else ""
-
-
-def _rank(text: Text, texts: Iterable[Text]) -> tuple[bool, float, bool]:
-    """Return the sort key of a text: complete ones first, then the share of sound words, then PyPDF2."""
-    found = {other.extractor: other.quality.share * other.quality.words for other in texts}
-    complete = found[text.extractor] >= _COMPLETE * max(found.values())
-    return complete, text.quality.share - text.quality.damage, text.extractor == "pypdf2"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paperlora import process
@@ -19,6 +18,8 @@ from paperlora.errors import DAMAGED, EnvironmentNotVerifiedError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from paperlora.pipeline.config import CorpusConfig
 
 NEEDS_PASSWORD = "encrypted: it needs a password"  # noqa: S105 - a reason, not a password
 _PDFIUM_LINE_HYPHEN = "\ufffe"
@@ -33,44 +34,33 @@ _CANNOT_IMPORT = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """The wall time and the address space that one extraction may use."""
-
-    seconds: float
-    memory_bytes: int
+class RejectedError(Exception):
+    """A paper cannot be used; the message is the reason, in one line."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Extracted:
-    """The text of each page in order, or a ``fault``: one line on why there is none."""
+def extract(path: Path, extractor: str, config: CorpusConfig) -> tuple[list[str], str]:
+    """Return the text of each page and the title of a PDF, read in a child process.
 
-    pages: tuple[str, ...] = ()
-    title: str = ""
-    fault: str = ""
-
-
-def extract(path: Path, extractor: str, limits: Limits) -> Extracted:
-    """Run ``extractor`` ("pypdf2" or "pdfium") on the PDF ``path`` in a child process.
-
-    Whatever is wrong with the PDF becomes the ``fault`` of the result. Raises
-    ``EnvironmentNotVerifiedError`` when the child cannot import its libraries.
+    ``extractor`` is one of ``EXTRACTORS``. Raises ``RejectedError`` for whatever is wrong with the
+    PDF, ``EnvironmentNotVerifiedError`` when the child cannot import its libraries.
     """
     command = [sys.executable, "-m", __name__, extractor, str(path)]
-    finished = process.run(command, timeout=limits.seconds, memory_bytes=limits.memory_bytes)
+    finished = process.run(
+        command, timeout=config.timeout_seconds, memory_bytes=config.memory_mib * 2**20
+    )
     if finished.timed_out:
-        return Extracted(fault=f"not parsed within {limits.seconds:g} s")
+        raise RejectedError(f"not parsed within {config.timeout_seconds:g} s")
     if finished.code != 0:
-        return Extracted(fault=_fault(finished, limits))
+        raise RejectedError(_fault(finished, config.memory_mib))
     found = json.loads(finished.stdout)
-    return Extracted(pages=tuple(found["pages"]), title=found["title"])
+    return found["pages"], found["title"]
 
 
-def _fault(finished: process.Finished, limits: Limits) -> str:
+def _fault(finished: process.Finished, memory_mib: int) -> str:
     """Return one line on why the child failed."""
     last = (finished.stderr.strip().splitlines() or [""])[-1]
     if _NO_MEMORY.search(last):
-        return f"needs more than {limits.memory_bytes / 2**20:.0f} MiB of memory"
+        return f"needs more than {memory_mib} MiB of memory"
     if _CANNOT_IMPORT.match(last):
         raise EnvironmentNotVerifiedError(f"no PDF can be read: {last}", remedy=DAMAGED)
     if _PDFIUM_PASSWORD_ERROR in last:
@@ -82,7 +72,7 @@ def _fault(finished: process.Finished, limits: Limits) -> str:
     return f"{kind.rpartition('.')[2]}: {rest}" if rest and " " not in kind else last
 
 
-def _with_pypdf2(path: str) -> Extracted:
+def _with_pypdf2(path: str) -> tuple[list[str], str]:
     """Read with PyPDF2, the extractor of the source paper."""
     from PyPDF2 import PdfReader  # noqa: PLC0415 - only the child needs it
 
@@ -91,11 +81,11 @@ def _with_pypdf2(path: str) -> Extracted:
     if reader.is_encrypted and not reader.decrypt(""):
         sys.exit(NEEDS_PASSWORD)
     metadata = reader.metadata
-    pages = tuple(page.extract_text() for page in reader.pages)
-    return Extracted(pages=pages, title=(metadata and metadata.title) or "")
+    pages = [page.extract_text() for page in reader.pages]
+    return pages, (metadata and metadata.title) or ""
 
 
-def _with_pdfium(path: str) -> Extracted:
+def _with_pdfium(path: str) -> tuple[list[str], str]:
     """Read with PDFium; replace its mark for a word broken at a line end by a hyphen and a newline.
 
     ``get_text_bounded`` would join those words itself, also "high-level" to "highlevel".
@@ -104,24 +94,19 @@ def _with_pdfium(path: str) -> Extracted:
 
     document = PdfDocument(path)
     pages = [page.get_textpage().get_text_range() for page in document]
-    return Extracted(
-        pages=tuple(page.replace(_PDFIUM_LINE_HYPHEN, "-\n") for page in pages),
-        title=document.get_metadata_value("Title"),
+    return (
+        [page.replace(_PDFIUM_LINE_HYPHEN, "-\n") for page in pages],
+        document.get_metadata_value("Title"),
     )
 
 
-EXTRACTORS: dict[str, Callable[[str], Extracted]] = {
+EXTRACTORS: dict[str, Callable[[str], tuple[list[str], str]]] = {
     "pypdf2": _with_pypdf2,
     "pdfium": _with_pdfium,
 }
 
 
-def main(extractor: str, path: str) -> None:
-    """Print what ``extractor`` finds in ``path``, as JSON."""
-    found = EXTRACTORS[extractor](path)
-    # The ASCII escapes of json.dump can hold the lone surrogates that a broken font map yields.
-    json.dump({"pages": found.pages, "title": found.title}, sys.stdout)
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    pages, title = EXTRACTORS[sys.argv[1]](sys.argv[2])
+    # The ASCII escapes of json.dump can hold the lone surrogates that a broken font map yields.
+    json.dump({"pages": pages, "title": title}, sys.stdout)

@@ -14,17 +14,15 @@ from tqdm import tqdm
 from paperlora import process
 from paperlora.errors import DataError, InputError
 from paperlora.files import sha256_file, sha256_json, write_json, write_jsonl
-from paperlora.pipeline.parse.document import RejectedError, read_document
-from paperlora.pipeline.parse.extract import Limits
+from paperlora.pipeline.parse.document import read_document
+from paperlora.pipeline.parse.extract import RejectedError
 from paperlora.pipeline.parse.quality import word_list
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from paperlora.pipeline.config import CorpusConfig
-
-    Outcome = dict[str, Any] | RejectedError
 
 _CHILDREN = 2  # at a time; each of them may use the whole memory limit
 _REMEDY = "put PDFs with a text layer into that folder, or download some with `paperlora fetch`"
@@ -43,25 +41,31 @@ def command(
     """
     files = list_papers(papers)
     entries = {f"{entry['name']}.pdf": entry for entry in known}
-    limits = Limits(seconds=config.timeout_seconds, memory_bytes=config.memory_mib * 2**20)
     reasons: dict[str, str] = {}
     digests = _digests(files, entries, reasons)
     word_list()  # once, before several threads need it
 
-    def read(path: Path) -> Outcome:
-        entry = entries.get(path.name, {})
-        try:
-            return read_document(path, sha256=digests[path.name], entry=entry, limits=limits)
-        except RejectedError as rejected:
-            return rejected
-
     documents: list[dict[str, Any]] = []
-    good = [path for path in files if path.name in digests and path.name not in reasons]
-    for path, outcome in zip(good, _in_parallel(read, good), strict=True):
-        if isinstance(outcome, RejectedError):
-            _reject(path, str(outcome), reasons)
-        else:
-            documents.append(outcome)
+    pool = ThreadPoolExecutor(_CHILDREN)
+    try:
+        jobs = {
+            path: pool.submit(
+                read_document, path, sha256=digest, entry=entries.get(path.name, {}), config=config
+            )
+            for path in files
+            if path.name not in reasons and (digest := digests.get(path.name))
+        }
+        for path, job in tqdm(jobs.items(), desc="parse", unit="paper", disable=None):
+            try:
+                documents.append(job.result())
+            except RejectedError as fault:
+                _reject(path, str(fault), reasons)
+    except KeyboardInterrupt:
+        # The threads wait for their children; without this, Ctrl-C would take up to a minute.
+        process.kill_all()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
     if not documents:
         some = "; ".join(f"{file}: {reason}" for file, reason in list(reasons.items())[:3])
         message = f"none of the {len(files)} PDFs in {papers} can be used ({some})"
@@ -127,17 +131,3 @@ def _reject(path: Path, reason: str, reasons: dict[str, str]) -> None:
 def _writable(name: str) -> str:
     """Return a file name with ``?`` for each byte that is not valid UTF-8."""
     return name.encode(errors="replace").decode()
-
-
-def _in_parallel(read: Callable[[Path], Outcome], files: list[Path]) -> Iterator[Outcome]:
-    """Yield ``read(path)`` for each file in order, two at a time, with a progress bar."""
-    pool = ThreadPoolExecutor(_CHILDREN)
-    try:
-        results = pool.map(read, files)
-        yield from tqdm(results, desc="parse", total=len(files), unit="paper", disable=None)
-    except (KeyboardInterrupt, GeneratorExit):
-        # The threads wait for their children; without this, Ctrl-C would take up to a minute.
-        process.kill_all()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)

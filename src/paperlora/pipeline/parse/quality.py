@@ -94,19 +94,14 @@ def _is_piece(text: str, known: AbstractSet[str]) -> bool:
 
 def count_torn(text: str, known: AbstractSet[str]) -> int:
     """Return the number of neighbours that are a word only when joined ("trai ning")."""
-    found = 0
-    for line in text.splitlines():
-        tokens = line.split()
-        for left, right in pairwise(tokens):
-            bare = right.rstrip(".,;:!?)")
-            found += left.isalpha() and bare.isalpha() and is_torn(left, bare, known)
-    return found
+    pairs = [pair for line in text.splitlines() for pair in pairwise(line.split())]
+    return sum(is_torn(left, right.rstrip(".,;:!?)"), known) for left, right in pairs)
 
 
 def is_torn(left: str, right: str, known: AbstractSet[str]) -> bool:
     """Return whether ``left`` and ``right`` are the halves of one word."""
     joined = (left + right).casefold()
-    if len(joined) < 4 or joined not in known or right != right.lower():
+    if len(joined) < 4 or joined not in known or not joined.isalpha() or right != right.lower():
         return False
     # A single letter next to a word is a mathematical symbol ("b and"), not half of a word.
     return any(len(half) > 1 and half not in known for half in (left.casefold(), right))

@@ -48,11 +48,6 @@ class Paragraph:
     aside: bool = False
     """Whether the paragraph is a caption or a footnote."""
 
-    @property
-    def last(self) -> Line:
-        """The last line so far."""
-        return self.lines[-1]
-
 
 def body(lines: list[Line]) -> list[Line]:
     """Return the lines from the abstract (or introduction) to the references, and the appendix."""
@@ -154,7 +149,7 @@ class Assembly:
         """Add ``line`` to the current paragraph, to the interrupted one or to a new one."""
         now = self._now
         if self._is_aside(line):
-            if now.lines and not now.aside and not ends_sentence(now.last.text):
+            if now.lines and not now.aside and not ends_sentence(now.lines[-1].text):
                 self._interrupted = now
             self._open(now.section, aside=True)
         elif now.aside and self._interrupted and self._ends(now, line):
@@ -172,20 +167,22 @@ class Assembly:
 
         In "Table 2 and / Fig. 4.", the second line does not: the first one is open.
         """
-        if self._now.lines and is_open(self._now.last.text) and self._now.last.page == line.page:
+        last = self._now.lines[-1] if self._now.lines else None
+        if last and is_open(last.text) and last.page == line.page:
             return False
         return bool(CAPTION.match(line.text) or FOOTNOTE.match(line.text))
 
     def _ends(self, aside: Paragraph, line: Line) -> bool:
         """Return whether ``aside`` is over before ``line``."""
-        short = not self._lengths.is_full(aside.last)
-        return ends_sentence(aside.last.text) and (short or not line.text[0].isupper())
+        last = aside.lines[-1]
+        short = not self._lengths.is_full(last)
+        return ends_sentence(last.text) and (short or not line.text[0].isupper())
 
     def _breaks(self, line: Line) -> bool:
         """Return whether ``line`` begins a new paragraph."""
         if not self._now.lines:
             return False
-        last = self._now.last
+        last = self._now.lines[-1]
         if ITEM.match(line.text) and not line.text[0].isalpha():
             return ends_sentence(last.text) or last.text[-1] in ";,"
         return (

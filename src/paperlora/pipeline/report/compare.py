@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from paperlora.files import read_json, sha256_file
 from paperlora.pipeline.report.wording import flatten
@@ -25,25 +25,17 @@ APART = (
 """What may differ between two runs of one seed: names, and what is measured on the machine."""
 
 
-def results(report: dict[str, Any]) -> dict[str, Any]:
-    """Return ``report.json`` as dotted name → value, without what may differ."""
-    return {
-        name: value
-        for name, value in flatten(report)
-        if not any(name == skip or name.startswith(f"{skip}.") for skip in APART)
-    }
-
-
 def differences(left: Path, right: Path) -> list[str]:
     """Return one line per result in which two run directories differ; an empty list when they agree.
 
     Raises ``DataError`` when either has no report.
     """
-    one, other = (results(read_json(run / "report.json")) for run in (left, right))
+    one, other = (dict(flatten(read_json(run / "report.json"))) for run in (left, right))
     lines = [
         f"{name}: {one.get(name)!r} in {left}, {other.get(name)!r} in {right}"
         for name in sorted(one.keys() | other.keys())
         if one.get(name) != other.get(name)
+        and not f"{name}.".startswith(tuple(f"{apart}." for apart in APART))
     ]
     adapter = "adapter/adapter_model.safetensors"
     digests = [sha256_file(run / adapter) for run in (left, right)]

@@ -22,9 +22,6 @@ from paperlora.pipeline.report.plots.palette import field_look
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-SAMPLE_ORDER = {"test": 0, "validation": 1, "train": 2}
-"""Answers about papers that training never saw come first."""
-
 LICENCES = {
     "Apache-2.0": "apache-2.0",
     "CC0-1.0": "cc0-1.0",
@@ -68,13 +65,6 @@ def written(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-FILTERS = (
-    *(wording.number, wording.percent, wording.points, wording.interval, wording.count),
-    *(wording.memory, wording.duration, wording.flatten),
-    *(code, quoted, written, field_look),
-)
-
-
 def html(report: dict[str, Any], pictures: Mapping[str, bytes]) -> str:
     """Return ``report.html`` for ``report.json`` and its pictures (file name → PNG)."""
     rows = wording.environment_rows(report)
@@ -85,7 +75,8 @@ def html(report: dict[str, Any], pictures: Mapping[str, bytes]) -> str:
             name: f"data:image/png;base64,{base64.b64encode(picture).decode()}"
             for name, picture in pictures.items()
         },
-        samples=sorted(report["samples"], key=lambda item: SAMPLE_ORDER.get(item["split"], 9)),
+        # answers about papers that training never saw come first
+        samples=sorted(report["samples"], key=lambda item: -SPLITS.index(item["split"])),
         trained_share=wording.trained_share(report["model"]),
         step=wording.step(report["train"]),
         facts=[row for row in rows if not row[0].startswith("packages.")],
@@ -125,7 +116,12 @@ def _render(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    engine.filters |= {function.__name__: function for function in FILTERS}
+    filters = (
+        *(wording.number, wording.percent, wording.points, wording.interval, wording.count),
+        *(wording.memory, wording.duration, wording.flatten),
+        *(code, quoted, written, field_look),
+    )
+    engine.filters |= {function.__name__: function for function in filters}
     return engine.get_template(template).render(
         report=report,
         verdict=verdict.verdict(report),

@@ -133,17 +133,20 @@ def _corpus(
 def assemble(run: Path) -> dict[str, Any]:
     """Return the report on ``run``: schema 1, finite numbers only, ready for JSON.
 
-    ``compare.APART`` lists what may differ between two runs of one seed. Raises ``DataError`` when
-    an input is missing or damaged, naming the command that writes it.
+    It names no private folder, because it may be given to others. ``compare.APART`` lists what may
+    differ between two runs of one seed. Raises ``DataError`` when an input is missing or damaged,
+    naming the command that writes it.
     """
     inputs = {name: _read(run, name) for name in INPUTS}
     dataset, trained, evaluated = (
         inputs[name] for name in ("dataset/dataset.json", "train.json", "eval.json")
     )
+    folder = run.resolve()
+    named = folder.parent == runs_folder().resolve()
     return {
         "schema": SCHEMA,
-        "run": run.resolve().name,
-        "run_argument": _argument(run),
+        "run": folder.name,
+        "run_argument": folder.name if named else f"path/to/{folder.name}",  # follows --run
         "notes": _notes(run),
         "config": _without_folders(inputs["config.toml"]),
         "environment": trained["environment"],
@@ -160,18 +163,8 @@ def assemble(run: Path) -> dict[str, Any]:
     }
 
 
-def _argument(run: Path) -> str:
-    """Return what follows ``--run`` to name this run, without private folders.
-
-    The report may be given to others: of a run outside the runs folder it has the last name only.
-    """
-    folder = run.resolve()
-    named = folder.parent == runs_folder().resolve()
-    return folder.name if named else f"path/to/{folder.name}"
-
-
 def _without_folders(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration with only the last part of its paths: the report may be given away."""
+    """Return the configuration with only the last part of its paths."""
     named = {"corpus": "papers", "model": "id"}
     return {
         section: {

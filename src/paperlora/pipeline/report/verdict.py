@@ -26,8 +26,7 @@ a vocabulary of 261 tokens and with one of 49,152. A language model has much les
 class Judgement:
     """What one measure shows on the test papers."""
 
-    sign: Sign | None
-    """Worse, no clear change, better, or not measured."""
+    sign: Sign | None  # None: not measured
     phrase: str
     """The rest of a sentence that begins with "The tuned model"."""
     sentence: str
@@ -63,9 +62,8 @@ def _perplexity(base: float | None, tuned: float | None, vocabulary: int | None)
             f" A blind guess among the {number(vocabulary)} tokens of the vocabulary is hardly worse: "
             f"its perplexity is {number(vocabulary)}."
         )
-    return Judgement(
-        sign=sign, phrase=f"predicts the text of unseen papers {grade}", sentence=sentence
-    )
+    phrase = f"predicts the text of unseen papers {grade}"
+    return Judgement(sign=sign, phrase=phrase, sentence=sentence)
 
 
 def _accuracy(
@@ -99,10 +97,12 @@ def _accuracy(
             f" Beware: the control “{control[0]}” reaches {percent(control[1])} without knowing the "
             "question, so this accuracy proves little."
         )
-    phrases = {1: "answers questions better", -1: "answers questions worse"}
-    return Judgement(
-        sign=sign, phrase=phrases.get(sign, "shows no clear change in its answers"), sentence=text
-    )
+    phrase = {
+        1: "answers questions better",
+        0: "shows no clear change in its answers",
+        -1: "answers questions worse",
+    }[sign]
+    return Judgement(sign=sign, phrase=phrase, sentence=text)
 
 
 def best_control(controls: dict[str, Any]) -> tuple[str, float] | None:
@@ -112,7 +112,7 @@ def best_control(controls: dict[str, Any]) -> tuple[str, float] | None:
     return (best[1], best[0]) if best else None
 
 
-def _tone(signs: set[Sign]) -> Literal["good", "mixed", "bad", "unknown"]:
+def _tone(signs: set[Sign | None]) -> Literal["good", "mixed", "bad", "unknown"]:
     """Sum up the judgements: good when all are good, bad when some are bad and none is good."""
     if not signs:
         return "unknown"
@@ -137,7 +137,7 @@ def verdict(report: dict[str, Any]) -> Verdict:
         headline = "The base model has random weights: the scores only show that all commands run."
         return Verdict(tone="unknown", headline=headline, summary=summary)
     known = [judgement for judgement in both if judgement.sign is not None]
-    signs = {judgement.sign for judgement in known if judgement.sign is not None}
+    signs = {judgement.sign for judgement in known}
     joined = (" and " if len(signs) == 1 else ", but ").join(each.phrase for each in known)
     return Verdict(
         tone=_tone(signs),

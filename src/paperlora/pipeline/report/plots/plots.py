@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-Points = list[tuple[float, float]]
-
 FEW_POINTS = 10
 """With more points than this, a moving mean is drawn over the training loss."""
 
@@ -67,7 +65,7 @@ def _png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _points(pairs: Sequence[Sequence[float | None]]) -> Points:
+def _points(pairs: Sequence[Sequence[float | None]]) -> list[tuple[float, float]]:
     """Drop the pairs that lack a number."""
     return [(x, y) for x, y in pairs if x is not None and y is not None]
 
@@ -88,7 +86,13 @@ def loss(train: dict[str, Any]) -> Figure:
         nothing(axes, "no loss was recorded")
         return figure
     if training:
-        _training_loss(axes, training)
+        steps, values = zip(*training, strict=True)
+        if len(training) <= FEW_POINTS:
+            axes.plot(steps, values, "o-", color=BLUE, markersize=4, label="training")
+        else:
+            each, mean = "training, each step", "training, moving mean"
+            axes.plot(steps, values, color=BLUE, alpha=0.35, linewidth=1, label=each)
+            axes.plot(steps, smooth(values), color=BLUE, linewidth=2, label=mean)
     if validation:
         steps, values = zip(*validation, strict=True)
         axes.plot(steps, values, "o-", color=ORANGE, markersize=5, label="validation")
@@ -97,16 +101,6 @@ def loss(train: dict[str, Any]) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside lower center", ncols=3)
     return figure
-
-
-def _training_loss(axes: Axes, points: Points) -> None:
-    """Draw the training loss; with many points, pale under its moving mean."""
-    steps, values = zip(*points, strict=True)
-    if len(points) <= FEW_POINTS:
-        axes.plot(steps, values, "o-", color=BLUE, markersize=4, label="training")
-        return
-    axes.plot(steps, values, color=BLUE, alpha=0.35, linewidth=1, label="training, each step")
-    axes.plot(steps, smooth(values), color=BLUE, linewidth=2, label="training, moving mean")
 
 
 def _marks(axes: Axes, train: dict[str, Any], validation: dict[float, float]) -> None:
