@@ -9,7 +9,7 @@ from checkout import PYTHON
 
 from paperlora.environment.core import installed, verify
 from paperlora.environment.core import lock as locks
-from paperlora.environment.core.identity import machine
+from paperlora.environment.core.verify import machine
 from paperlora.errors import EnvironmentNotVerifiedError, InputError
 
 if TYPE_CHECKING:

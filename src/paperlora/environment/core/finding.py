@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, kw_only=True, order=True)
+@dataclass(frozen=True, order=True)
 class Finding:
     """``subject`` is a package, a file or a part of the machine; ``problem`` has the value seen."""
 

@@ -87,12 +87,10 @@ def findings(
         try:
             listed += claims(distribution)
         except FileNotFoundError:
-            found.append(
-                Finding(subject=distribution.name, problem="RECORD is missing", remedy=again)
-            )
+            found.append(Finding(distribution.name, "RECORD is missing", again))
         except (OSError, ValueError, csv.Error) as error:
             problem = f"RECORD cannot be read ({error})"
-            found.append(Finding(subject=distribution.name, problem=problem, remedy=again))
+            found.append(Finding(distribution.name, problem, again))
     allowed = removals.declared(prefix, root=root)
     found += allowed.findings
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -103,7 +101,7 @@ def findings(
                 clean = _CHANGED.format(python=sys.executable, name=claim.owner, again=again)
                 remedy = clean if changed else again
                 subject = f"{claim.owner}, {claim.path}"
-                found.append(Finding(subject=subject, problem=problem, remedy=remedy))
+                found.append(Finding(subject, problem, remedy))
     found += _twice(listed, again)
     if only is None:
         found += _unclaimed(sites, {claim.place for claim in listed}, again)
@@ -152,7 +150,7 @@ def _twice(listed: Iterable[Claim], again: str) -> Iterator[Finding]:
     for place, names in owners.items():
         if len(names) > 1:
             problem = f"listed by more than one package: {' and '.join(names)}"
-            yield Finding(subject=place, problem=problem, remedy=again)
+            yield Finding(place, problem, again)
 
 
 def _unclaimed(sites: Iterable[Path], claimed: set[str], again: str) -> Iterator[Finding]:
@@ -169,7 +167,7 @@ def _unclaimed(sites: Iterable[Path], claimed: set[str], again: str) -> Iterator
             elif entry.path not in claimed and not _compiled(entry.path):
                 kind = "a symbolic link" if entry.is_symlink() else "a file"
                 problem = f"{kind} that no package lists"
-                yield Finding(subject=entry.path, problem=problem, remedy=again)
+                yield Finding(entry.path, problem, again)
 
 
 def _compiled(path: str) -> bool:

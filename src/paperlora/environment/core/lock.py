@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from paperlora.environment.core.finding import Finding
 from paperlora.errors import EnvironmentNotVerifiedError, InputError
-from paperlora.files import ROOT, sha256_file, sha256_json, write_text
+from paperlora.files import ROOT, sha256_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,22 +127,17 @@ def changed_slices(lock: Lock, *, root: Path = ROOT) -> list[Finding]:
             problems[part.file] = f"was changed: line {line}"
     remedy = "restore the folder with git, or run nox -s lock"
     return [
-        Finding(subject=f"lockfiles/{lock.target}/{name}", problem=problem, remedy=remedy)
+        Finding(f"lockfiles/{lock.target}/{name}", problem, remedy)
         for name, problem in sorted(problems.items())
     ]
 
 
 def texts(lock: Lock) -> dict[str, str]:
-    """Return file name → text of all files of a lock."""
-    slices = {part.file: slice_text(lock, part) for part in lock.slices}
-    return {**slices, "lock.json": lock_text(lock)}
-
-
-def lock_text(lock: Lock) -> str:
-    """Return ``lock`` as JSON whose first line says that it is generated."""
+    """Return file name → text of all files of a lock; their first lines say that they are generated."""
     row = asdict(lock)
     del row["digest"]
-    return f'{{"generated": "{GENERATED}",' + json.dumps(row, indent=1, sort_keys=True)[1:] + "\n"
+    text = f'{{"generated": "{GENERATED}",{json.dumps(row, indent=1, sort_keys=True)[1:]}\n'
+    return {**{part.file: slice_text(lock, part) for part in lock.slices}, "lock.json": text}
 
 
 def refuse_hand_written(path: Path) -> None:
@@ -152,15 +147,6 @@ def refuse_hand_written(path: Path) -> None:
             f"{path} was not generated, so it is not written over",
             remedy="move it away and run `nox -s lock` again",
         )
-
-
-def write_generated(path: Path, text: str) -> None:
-    """Write a generated file over nothing but a generated file.
-
-    Raises ``InputError`` when ``path`` holds something that a person wrote.
-    """
-    refuse_hand_written(path)
-    write_text(path, text)
 
 
 def load(target: str, *, root: Path = ROOT) -> Lock:
@@ -197,8 +183,3 @@ def _slice(row: dict[str, object]) -> Slice:
         for item in row.pop("packages")  # type: ignore[attr-defined]
     )
     return Slice(**row, packages=packages)  # type: ignore[arg-type]
-
-
-def hash_of(package: Package) -> str:
-    """Return one digest for the files that a pin allows, for the fingerprint."""
-    return sha256_json([wheel.sha256 for wheel in package.wheels])

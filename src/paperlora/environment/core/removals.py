@@ -56,14 +56,11 @@ def declared(prefix: Path, *, root: Path = ROOT) -> Declared:
         reading = DECLARATION
         allowed = patterns(root=root)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        wrong = Finding(subject=reading, problem=f"cannot be read ({error})", remedy=_REMEDY)
+        wrong = Finding(reading, f"cannot be read ({error})", _REMEDY)
         return Declared(removed=frozenset(), findings=(wrong,))
     good = {one for one in listed if any(fnmatch.fnmatchcase(one, pattern) for pattern in allowed)}
     problem = f"was removed, but {DECLARATION} does not declare that"
     return Declared(
         removed=frozenset(good),
-        findings=tuple(
-            Finding(subject=one, problem=problem, remedy=_REMEDY)
-            for one in sorted(set(listed) - good)
-        ),
+        findings=tuple(Finding(one, problem, _REMEDY) for one in sorted(set(listed) - good)),
     )

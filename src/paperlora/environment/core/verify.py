@@ -1,7 +1,9 @@
 """Compare the interpreter that runs this with the lock of a target, within a second.
 
 Names, versions, Python and platform must be those of the lock, and the lock must match ``env/`` and
-its slices. On request every installed file is compared too.
+its slices. On request every installed file is compared too. The fingerprint of an environment is a
+digest of its content: target, Python, platform, packages and locked files. It is the same on two
+machines with the same environment; GPU, driver, host and time do not count.
 """
 
 from __future__ import annotations
@@ -12,14 +14,14 @@ import platform
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from paperlora.environment.core import identity, installed, intact
+from paperlora.environment.core import installed, intact
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
 from paperlora.environment.core.finding import Finding
 from paperlora.errors import EnvironmentNotVerifiedError
-from paperlora.files import ROOT
+from paperlora.files import ROOT, sha256_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,8 +49,7 @@ def stale(target: str, *, root: Path = ROOT) -> list[Finding]:
     found = locks.changed_slices(lock, root=root)
     if lock.input_digest != targets.load(target, root=root).input_digest:
         problem = "stale: env/*.toml changed after it"
-        subject = f"lock of {target}"
-        found.insert(0, Finding(subject=subject, problem=problem, remedy="nox -s lock"))
+        found.insert(0, Finding(f"lock of {target}", problem, "nox -s lock"))
     return found
 
 
@@ -69,10 +70,10 @@ def differences(
     system = "linux-" + lock.platform.split("-")[0]
     if machine != system:
         problem = f"locked for {system}, found {machine}"
-        return [Finding(subject="platform", problem=problem, remedy="use such a machine")]
+        return [Finding("platform", problem, "use such a machine")]
     if python not in lock.python:
         problem = f"locked for {' or '.join(reversed(lock.python))}, found {python}"
-        return [Finding(subject="python", problem=problem, remedy=f"{remedy} --python PATH")]
+        return [Finding("python", problem, f"{remedy} --python PATH")]
     expected = lock.packages(python, through=through)
     held: dict[str, list[str]] = {}
     for distribution in distributions:
@@ -85,9 +86,9 @@ def differences(
             problems[name] = f"locked {package.version} (stage {stage}), found {seen}"
     for name in sorted(held.keys() - lock.packages(python).keys() - lock.provided.keys()):
         problems[name] = f"not in the lock, found {held[name][0]}"
-    return [
-        Finding(subject=name, problem=problem, remedy=remedy) for name, problem in problems.items()
-    ] + _moved(lock, held)
+    return [Finding(name, problem, remedy) for name, problem in problems.items()] + _moved(
+        lock, held
+    )
 
 
 def _moved(lock: Lock, held: Mapping[str, Sequence[str]]) -> list[Finding]:
@@ -98,7 +99,7 @@ def _moved(lock: Lock, held: Mapping[str, Sequence[str]]) -> list[Finding]:
         seen = held.get(name, [])
         if [one.split("+")[0] for one in seen] != [version.split("+")[0]]:
             problem = f"the runtime should have {version}, found {' and '.join(seen) or 'nothing'}"
-            found.append(Finding(subject=name, problem=problem, remedy=remedy))
+            found.append(Finding(name, problem, remedy))
     return found
 
 
@@ -121,9 +122,8 @@ def findings(target: str, *, through: str | None = None, root: Path = ROOT) -> l
     ours = {*lock.packages(python()), *lock.provided}
     # The other packages of a Colab runtime may be anything.
     held = [one for one in installed.distributions() if not colab or one.name in ours]
-    machine = identity.machine()
     return stale(target, root=root) + differences(
-        lock, held, python=python(), machine=machine, through=through
+        lock, held, python=python(), machine=machine(), through=through
     )
 
 
@@ -145,8 +145,8 @@ def run(
         ours = locks.load(target, root=root).packages(python()).keys()
         colab = targets.load(target, root=root).colab
         found += intact.findings(only=ours if colab else None, root=root)
-    who = identity.of(target, root=root)
-    fingerprint = identity.fingerprint(who)
+    who = identity(target, root=root)
+    fingerprint = sha256_json(who)
     if as_json:
         about = {"target": target, "files": files, "verified": not found}
         rows = [asdict(one) for one in found]
@@ -166,6 +166,25 @@ def _refuse(target: str, found: Sequence[Finding]) -> None:
             f"{sys.prefix} is not the environment locked for {target}: {what}",
             remedy=", ".join(dict.fromkeys(one.remedy for one in found)),
         )
+
+
+def identity(target: str, *, root: Path = ROOT) -> dict[str, Any]:
+    """Return the content that the fingerprint covers; a package outside the lock has the hash ``""``."""
+    pins = locks.load(target, root=root).packages(python())
+    packages = {}
+    for one in installed.distributions():
+        _, pin = pins.get(one.name, ("", None))
+        digest = ""
+        if pin and pin.version == one.version:
+            digest = sha256_json([wheel.sha256 for wheel in pin.wheels])
+        packages[one.name] = [one.version, digest]
+    full = platform.python_version()
+    return {"target": target, "python": full, "platform": machine(), "packages": packages}
+
+
+def machine() -> str:
+    """Return the platform in the form that locks use, such as ``linux-x86_64``."""
+    return f"{platform.system().lower()}-{platform.machine().lower()}"
 
 
 def python() -> str:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from paperlora import process
-from paperlora.environment.core import identity, verify
 from paperlora.environment.core import lock as locks
-from paperlora.files import ROOT
+from paperlora.environment.core import verify
+from paperlora.files import ROOT, sha256_json
 
 _GPU_SECONDS = 10
 
@@ -41,10 +41,10 @@ def make(target: str, *, root: Path = ROOT) -> dict[str, Any]:
     Raises ``EnvironmentNotVerifiedError`` when the lock cannot be read.
     """
     findings = verify.findings(target, root=root)
-    who = identity.of(target, root=root)
+    who = verify.identity(target, root=root)
     return {
         "target": target,
-        "fingerprint": identity.fingerprint(who),
+        "fingerprint": sha256_json(who),
         "lock_digest": locks.load(target, root=root).digest,
         "python": who["python"],
         "platform": who["platform"],

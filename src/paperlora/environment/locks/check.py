@@ -46,7 +46,7 @@ def of_target(target: Target, *, root: Path = ROOT) -> list[Finding]:
     try:
         lock = locks.load(target.name, root=root)
     except EnvironmentNotVerifiedError as error:
-        return [Finding(subject=target.name, problem=error.args[0], remedy=error.remedy)]
+        return [Finding(target.name, error.args[0], error.remedy)]
     found = [*verify.stale(target.name, root=root), *_stages(target, lock), *_pins(target, lock)]
     for python in lock.python:
         found += _asked_for(target, lock, python)
@@ -54,14 +54,14 @@ def of_target(target: Target, *, root: Path = ROOT) -> list[Finding]:
     if target.colab != target.name.startswith("colab-"):
         problem = "env/install.sh recognises a Colab target by its name"
         remedy = "give exactly the targets with colab = true a name that begins with colab-"
-        found.append(Finding(subject=target.name, problem=problem, remedy=remedy))
+        found.append(Finding(target.name, problem, remedy))
     if target.colab:
         found += _in_the_runtime(target, lock)
     return list(dict.fromkeys(found))
 
 
 def _finding(subject: str, problem: str) -> Finding:
-    return Finding(subject=subject, problem=problem, remedy="nox -s lock")
+    return Finding(subject, problem, "nox -s lock")
 
 
 def _stages(target: Target, lock: Lock) -> Iterator[Finding]:
@@ -161,11 +161,11 @@ def order_elsewhere(*, root: Path = ROOT) -> list[Finding]:
         for stage in (match[1] or match[2] for match in _STAGE.finditer(text)):
             if stage not in numbers:
                 problem = f"names stage {stage}, which env/stages.toml does not have"
-                found.append(Finding(subject=name, problem=problem, remedy="rename it there"))
+                found.append(Finding(name, problem, "rename it there"))
                 continue
             if last and numbers[stage] < numbers[last]:
                 problem = f"has stage {stage} after {last}; env/stages.toml has it before"
-                found.append(Finding(subject=name, problem=problem, remedy="swap them there"))
+                found.append(Finding(name, problem, "swap them there"))
             last = stage
     return found
 

@@ -96,7 +96,7 @@ def _held(
             problem = f"stage {stage} changed {was} to {now}, but its slice does not have it"
         else:
             continue
-        yield Finding(subject=name, problem=problem, remedy=REMEDY)
+        yield Finding(name, problem, REMEDY)
 
 
 def _files(
@@ -106,19 +106,19 @@ def _files(
         # Packages of one namespace may have the same __init__.py.
         if len(set(owners.values())) > 1 and before.owners.get(place) != owners:
             problem = f"stage {stage}: it belongs to {' and '.join(owners)}"
-            yield Finding(subject=place, problem=problem, remedy="drop one of the packages")
+            yield Finding(place, problem, "drop one of the packages")
     for place, state in before.states.items():
         if after.states.get(place) != state and not before.owners[place].keys() <= replaces:
             owner = " and ".join(before.owners[place])
             problem = f"stage {stage} changed this file of {owner}, installed earlier"
-            yield Finding(subject=place, problem=problem, remedy=REMEDY)
+            yield Finding(place, problem, REMEDY)
 
 
 def _metadata(stage: str, locked: Mapping[str, Package], after: Snapshot) -> Iterator[Finding]:
     for name, package in locked.items():
         if name in after.packages and after.packages[name].requires != package.requires:
             problem = f"stage {stage}: its wheel has other requirements than the lock"
-            yield Finding(subject=name, problem=problem, remedy="nox -s lock")
+            yield Finding(name, problem, "nox -s lock")
 
 
 def _required(
@@ -128,7 +128,7 @@ def _required(
     environment = metadata.marker_environment(python)
     for bad in metadata.unmet(after.packages, environment, of=there):
         problem = f"stage {stage}: requires {bad.requirement}, found {bad.found or 'nothing'}"
-        yield Finding(subject=bad.package, problem=problem, remedy=REMEDY)
+        yield Finding(bad.package, problem, REMEDY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +198,7 @@ def append(
     if "==" in path.read_text(encoding="utf-8"):
         hashed = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
         if wrong := place.install(*hashed, "-r", str(path)):
-            return [Finding(subject=part.file, problem=wrong, remedy=REMEDY)]
+            return [Finding(part.file, wrong, REMEDY)]
     mine = {one.name for one in part.packages}
     replaces = frozenset(mine & target.runtime.packages.keys() if target.colab else ())
     found = findings(part, before, place.look(), python=place.python, replaces=replaces)
@@ -206,7 +206,7 @@ def append(
     if done.code != 0:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.code}"]
         problem = f"the probe of stage {stage.name} fails: {lines[-1]}"
-        found.append(Finding(subject=stage.name, problem=problem, remedy=REMEDY))
+        found.append(Finding(stage.name, problem, REMEDY))
     return found
 
 

@@ -22,7 +22,7 @@ from paperlora.environment.core import target as targets
 from paperlora.environment.core.lock import Lock, Package, Slice, Wheel
 from paperlora.environment.locks import metadata
 from paperlora.errors import DataError, InputError, NetworkError
-from paperlora.files import ROOT
+from paperlora.files import ROOT, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -278,7 +278,7 @@ def run(*names: str, root: Path = ROOT) -> int:
     for path in (*files, *surplus):
         locks.refuse_hand_written(path)
     for path, text in files.items():
-        locks.write_generated(path, text)
+        write_text(path, text)
     for path in surplus:
         path.unlink()
     print("\n".join(said))
