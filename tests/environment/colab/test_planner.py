@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from paperlora.environment.colab import planner
+from paperlora.environment.core.lock import Metadata
 from paperlora.environment.core.target import Requirement
-from paperlora.environment.locks.metadata import Metadata, marker_environment
+from paperlora.environment.locks.metadata import marker_environment
 
 
 def package(name: str, version: str, *requires: str) -> Metadata:

@@ -16,18 +16,18 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.version import Version
+
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
 from paperlora.environment.core.installed import normalised
+from paperlora.environment.core.lock import Metadata
 from paperlora.environment.locks import metadata, resolve
-from paperlora.environment.locks.metadata import Metadata
 from paperlora.errors import InputError, NetworkError
 from paperlora.files import ROOT, read_json, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-
-    from packaging.version import Version
 
     Known = dict[tuple[str, str], Metadata]
 
@@ -54,10 +54,9 @@ def known(*, root: Path = ROOT) -> Known:
 def locked(*, root: Path = ROOT) -> Known:
     """Return the metadata of the packages in the locks."""
     return {
-        (one.name, one.version): Metadata(name=one.name, version=one.version, requires=one.requires)
+        (one.name, one.version): one
         for target in targets.names(root=root)
-        for part in locks.load(target, root=root).slices
-        for one in part.packages
+        for _, one in locks.load(target, root=root).pins
     }
 
 
@@ -182,6 +181,6 @@ def pool(
         found.setdefault(one.name, []).append(one)
 
     def rank(one: Metadata) -> tuple[bool, Version]:
-        return one.version == tested.get(one.name), metadata.order(one.version)
+        return one.version == tested.get(one.name), Version(one.version)
 
     return {name: sorted(some, key=rank, reverse=True) for name, some in found.items()}

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from paperlora.environment.colab import catalogue, planner
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
+from paperlora.environment.core.lock import Metadata
 from paperlora.environment.core.terminal import columns, paint
 from paperlora.environment.locks import freeze, metadata
-from paperlora.environment.locks.metadata import Metadata
 from paperlora.errors import FindingsError, InputError
 from paperlora.files import ROOT
 

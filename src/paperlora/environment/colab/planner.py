@@ -16,8 +16,8 @@ from paperlora.environment.locks import metadata
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from paperlora.environment.core.lock import Metadata
     from paperlora.environment.core.target import Requirement
-    from paperlora.environment.locks.metadata import Metadata
 
 MOST = 5
 """The most packages that a plan changes: a runtime that needs more is too different."""

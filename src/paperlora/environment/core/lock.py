@@ -32,18 +32,21 @@ class Wheel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Package:
-    """One pin: ``python`` lists the versions (``3.12``) that install it, ``wheels`` the files.
-
-    ``requires`` (PEP 508) and ``requires_python`` are what the wheel's metadata says.
-    """
+class Metadata:
+    """The metadata of a package; ``requires`` has PEP 508 strings, with the markers of extras."""
 
     name: str
     version: str
-    python: tuple[str, ...]
-    wheels: tuple[Wheel, ...]
     requires: tuple[str, ...] = ()
     requires_python: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package(Metadata):
+    """One pin: ``python`` lists the versions (``3.12``) that install it, ``wheels`` the files."""
+
+    python: tuple[str, ...]
+    wheels: tuple[Wheel, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
 from paperlora.environment.core import verify
 from paperlora.environment.core.finding import Finding
+from paperlora.environment.core.lock import Metadata
 from paperlora.environment.locks import metadata, resolve
-from paperlora.environment.locks.metadata import Metadata
 from paperlora.errors import DataError, EnvironmentNotVerifiedError, FindingsError
 from paperlora.files import ROOT
 
@@ -113,10 +113,7 @@ def _requirements(target: Target, lock: Lock, python: str) -> Iterator[Finding]:
     held = {name: Metadata(name=name, version=version) for name, version in lock.provided.items()}
     for stage in lock.stages:
         mine = [one for place, one in every.values() if place == stage]
-        held |= {
-            one.name: Metadata(name=one.name, version=one.version, requires=one.requires)
-            for one in mine
-        }
+        held |= {one.name: one for one in mine}
         for one in mine:
             if one.requires_python and not metadata.accepts(one.requires_python, full):
                 needs = f"needs Python {one.requires_python}, not {full}"

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from paperlora.environment.core.lock import Lock, Package, Slice
+    from paperlora.environment.core.lock import Lock, Metadata, Package, Slice
     from paperlora.environment.core.target import Stage, Target
-    from paperlora.environment.locks.metadata import Metadata
 
 REMEDY = "nox -s lock, or correct the slice"
 
@@ -73,8 +72,7 @@ def findings(
     return [
         *_held(part.stage, locked, before, after, replaces),
         *_files(part.stage, before, after, replaces),
-        *_metadata(part.stage, locked, after),
-        *_required(part.stage, locked, after, python),
+        *_requirements(part.stage, locked, after, python),
     ]
 
 
@@ -114,17 +112,14 @@ def _files(
             yield Finding(place, problem, REMEDY)
 
 
-def _metadata(stage: str, locked: Mapping[str, Package], after: Snapshot) -> Iterator[Finding]:
-    for name, package in locked.items():
-        if name in after.packages and after.packages[name].requires != package.requires:
-            problem = f"stage {stage}: its wheel has other requirements than the lock"
-            yield Finding(name, problem, "nox -s lock")
-
-
-def _required(
+def _requirements(
     stage: str, locked: Mapping[str, Package], after: Snapshot, python: str
 ) -> Iterator[Finding]:
     there = [name for name in locked if name in after.packages]
+    for name in there:
+        if after.packages[name].requires != locked[name].requires:
+            problem = f"stage {stage}: its wheel has other requirements than the lock"
+            yield Finding(name, problem, "nox -s lock")
     environment = metadata.marker_environment(python)
     for bad in metadata.unmet(after.packages, environment, of=there):
         problem = f"stage {stage}: requires {bad.requirement}, found {bad.found or 'nothing'}"

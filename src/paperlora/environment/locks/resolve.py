@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from paperlora.environment.core.runtime import Runtime
-    from paperlora.environment.core.target import Requirement, Stage, Target, Toolset
+    from paperlora.environment.core.target import Requirement, Stage, Target
 
 _SYSTEMS = {"x86_64-manylinux": "sys_platform == 'linux' and platform_machine == 'x86_64'"}
 _CONNECTIONS = 8
@@ -185,28 +185,9 @@ def resolve(target: Target) -> Lock:
         found = _pins(compiled(folder, asked, *options))
         own = _provided(target, found)
         pins = [line for lines in found.values() for line in lines]
-        mine = [line for name, lines in found.items() if name not in own for line in lines]
-        packages = _wheels(folder, target, mine)
+        missing = [line for name, lines in found.items() if name not in own for line in lines]
+        packages = _wheels(folder, target, missing)
         first = _stage_of(folder, target, pins, options)
-    return _cut(target, packages, first, own)
-
-
-def _provided(target: Target, found: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return name → version of the packages that a Colab target needs and its runtime has."""
-    if not target.colab:
-        return {}
-    own = target.runtime.packages
-    same = (name for name, (pin, *_) in found.items() if _version(pin) == public(own.get(name, "")))
-    return {name: own[name] for name in same}
-
-
-def _version(pin: str) -> str:
-    return pin.partition("==")[2].partition(" ")[0]
-
-
-def _cut(
-    target: Target, packages: list[Package], first: dict[str, str], provided: dict[str, str]
-) -> Lock:
     slices = []
     for stage in target.stages:
         mine = tuple(package for package in packages if first[package.name] == stage.name)
@@ -214,28 +195,25 @@ def _cut(
     return Lock(
         target=target.name,
         input_digest=target.input_digest,
-        uv=_uv_version(),
+        uv=process.run([uv(), "--version"]).text.split()[1],
         cutoff=target.cutoff,
         runtime=target.runtime.name,
         python=tuple(sorted(target.python)),
         platform=target.platform,
         installed_bytes=target.installed_bytes,
-        provided=provided,
+        provided=own,
         slices=tuple(slices),
         digest="",
     )
 
 
-def _uv_version() -> str:
-    return process.run([uv(), "--version"]).text.split()[1]
-
-
-def resolve_tools(tools: Toolset, cutoff: str) -> str:
-    """Return the hashed requirements of one tool list, for every platform."""
-    with tempfile.TemporaryDirectory() as name:
-        options = ("--universal", "--python-version", tools.python, "--exclude-newer", cutoff)
-        text = compiled(Path(name), tools.packages, *options, "--generate-hashes")
-    return f"# {locks.GENERATED}\n{text}"
+def _provided(target: Target, found: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return name → version of the packages that a Colab target needs and its runtime has."""
+    if not target.colab:
+        return {}
+    own = target.runtime.packages
+    versions = {n: pin.partition("==")[2].partition(" ")[0] for n, (pin, *_) in found.items()}
+    return {n: own[n] for n, version in versions.items() if version == public(own.get(n, ""))}
 
 
 def tool_pins(text: str) -> list[tuple[str, str]]:
@@ -255,8 +233,8 @@ def tool_pins(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def run(*names: str, root: Path = ROOT) -> int:
-    """Write the locks of the tools and of the named targets (by default all) again; return 0.
+def run(*names: str, root: Path = ROOT) -> None:
+    """Write the locks of the tools and of the named targets (by default all) again.
 
     Nothing is written before everything is resolved, so a failure leaves the locks as they were.
     """
@@ -266,13 +244,17 @@ def run(*names: str, root: Path = ROOT) -> int:
     said = []
     for tools in targets.toolsets(root=root):
         print(f"locking {tools.name}", file=sys.stderr)
-        files[root / f"lockfiles/{tools.name}.txt"] = resolve_tools(tools, loaded[0].cutoff)
+        options = ("--universal", "--python-version", tools.python, "--generate-hashes")
+        cutoff = ("--exclude-newer", loaded[0].cutoff)
+        with tempfile.TemporaryDirectory() as folder:
+            text = compiled(Path(folder), tools.packages, *options, *cutoff)
+        files[root / f"lockfiles/{tools.name}.txt"] = f"# {locks.GENERATED}\n{text}"
     for target in loaded:
         print(f"locking target {target.name}", file=sys.stderr)
         lock = resolve(target)
-        folder = root / "lockfiles" / target.name
-        files |= {folder / name: text for name, text in locks.texts(lock).items()}
-        surplus |= {*folder.glob("*.txt")} - {*files}
+        place = root / "lockfiles" / target.name
+        files |= {place / name: text for name, text in locks.texts(lock).items()}
+        surplus |= {*place.glob("*.txt")} - {*files}
         count = len(lock.pins)
         said.append(f"{target.name}: {count} packages in {len(lock.slices)} slices, uv {lock.uv}")
     for path in (*files, *surplus):
@@ -282,4 +264,3 @@ def run(*names: str, root: Path = ROOT) -> int:
     for path in surplus:
         path.unlink()
     print("\n".join(said))
-    return 0
