@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 
 
 def add(command: Callable[..., argparse.ArgumentParser], fits: Callable[[], Sequence[Fit]]) -> None:
-    """Add the commands: ``command`` makes one, ``fits`` returns what the pipeline's models need.
-
-    ``fits`` is a parameter because the environment must not import the pipeline.
-    """
+    """Add the commands: ``command`` makes one, ``fits`` returns what the pipeline's models need."""
+    # ``fits`` is a parameter because the environment must not import the pipeline.
 
     def examine(arguments: argparse.Namespace) -> None:
         _doctor(arguments, fits())

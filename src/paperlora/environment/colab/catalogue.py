@@ -80,10 +80,7 @@ def keep(pins: Sequence[tuple[str, str]], *, root: Path = ROOT) -> None:
 
 
 def read(path: Path) -> Known:
-    """Return the entries of ``path``; none when it does not exist.
-
-    Raises ``DataError`` when it is damaged.
-    """
+    """Return the entries of ``path``, none when it does not exist; ``DataError`` when it is damaged."""
     if not path.exists():
         return {}
     return {

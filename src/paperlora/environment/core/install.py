@@ -51,10 +51,7 @@ def sizes(lock: Lock, held: dict[str, str], through: str | None = None) -> tuple
 
 
 def plan(target: str, through: str, space: str, cache: str) -> None:
-    """Print how much will be downloaded and stored.
-
-    Raises ``InputError`` when a disk has too little space, unless ``space`` is ``trust``.
-    """
+    """Print what will be downloaded and stored; ``InputError`` if it does not fit and ``space`` is not ``trust``."""
     held = {one.name: one.version for one in installed.distributions()}
     download, disk = sizes(locks.load(target), held, through or None)
     if download == 0:
@@ -133,10 +130,7 @@ def heal(target: str) -> int:
 
 
 def probe(stage: str) -> None:
-    """Run the probe of ``stage`` in this interpreter.
-
-    Raises ``FindingsError`` with what the probe raised.
-    """
+    """Run the probe of ``stage`` in this interpreter; raise ``FindingsError`` with what it raised."""
     (code,) = (one.probe for one in targets.stages() if one.name == stage)
     try:
         exec(compile(code, f"env/stages.toml, probe of {stage}", "exec"), {})  # noqa: S102 - ours

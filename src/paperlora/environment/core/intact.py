@@ -45,10 +45,7 @@ class Claim:
 
 
 def claims(distribution: Distribution) -> list[Claim]:
-    """Return the lines of a package's RECORD.
-
-    Raises ``OSError`` when it cannot be read and ``ValueError`` when a line is malformed.
-    """
+    """Return the lines of a package's RECORD; ``OSError``: it cannot be read, ``ValueError``: it is malformed."""
     site = str(distribution.folder.parent)
     listed = []
     with (distribution.folder / "RECORD").open(encoding="utf-8", newline="") as file:

@@ -153,10 +153,7 @@ def refuse_hand_written(path: Path) -> None:
 
 
 def load(target: str, *, root: Path = ROOT) -> Lock:
-    """Read the lock of ``target``.
-
-    Raises ``EnvironmentNotVerifiedError`` when it is missing or damaged.
-    """
+    """Read the lock of ``target``; ``EnvironmentNotVerifiedError`` when it is missing or damaged."""
     path = root / "lockfiles" / target / "lock.json"
     try:
         row = json.loads(path.read_text(encoding="utf-8"))

@@ -34,10 +34,7 @@ class Declared:
 
 
 def patterns(*, root: Path = ROOT) -> list[str]:
-    """Return the declared patterns.
-
-    Raises ``ValueError`` or ``KeyError`` when the declaration is damaged.
-    """
+    """Return the declared patterns; ``ValueError`` or ``KeyError`` when the declaration is damaged."""
     path = root / DECLARATION
     if not path.exists():
         return []

@@ -153,10 +153,7 @@ def toolsets(*, root: Path = ROOT) -> tuple[Toolset, ...]:
 
 
 def load(name: str, *, root: Path = ROOT) -> Target:
-    """Return the target called ``name``.
-
-    Raises ``InputError`` when it does not exist.
-    """
+    """Return the target called ``name``; ``InputError`` when it does not exist."""
     document = _read(root / "env/targets.toml")
     if name not in document["target"]:
         known = sorted(document["target"])

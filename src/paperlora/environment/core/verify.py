@@ -34,10 +34,7 @@ _MOST_SHOWN = 20
 
 
 def own_target() -> str:
-    """Return the target of this interpreter.
-
-    It is ``PAPERLORA_TARGET``, or else what ``env/install.sh`` installed, or else ``cuda``.
-    """
+    """Return ``PAPERLORA_TARGET``, or else the target that ``env/install.sh`` installed, or else ``cuda``."""
     stamp = Path(sys.prefix) / ".stages/target"
     installed_target = stamp.read_text(encoding="utf-8").strip() if stamp.is_file() else ""
     return os.environ.get("PAPERLORA_TARGET") or installed_target or "cuda"

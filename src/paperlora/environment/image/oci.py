@@ -87,10 +87,7 @@ def keep_only(image: Image, name: str) -> None:
 
 
 def first_difference(left: Image, right: Image) -> str:
-    """Return which file of which layer differs first, or that only labels or settings differ.
-
-    Needs the ``zstd`` command, which unpacks layers.
-    """
+    """Return which file of which layer differs first; needs the ``zstd`` command, which unpacks layers."""
     for number, (one, two) in enumerate(zip_longest(layers(left), layers(right)), start=1):
         if one is None or two is None:
             return f"one has more layers than the other, from layer {number}"

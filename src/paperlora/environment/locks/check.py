@@ -193,10 +193,7 @@ def findings(*, root: Path = ROOT) -> list[Finding]:
 
 
 def run(*, root: Path = ROOT) -> None:
-    """Print one line when nothing is wrong.
-
-    Raises ``FindingsError`` after it has printed each finding on a line.
-    """
+    """Print one line when nothing is wrong; otherwise print each finding and raise ``FindingsError``."""
     found = findings(root=root)
     for one in found:
         print(one)

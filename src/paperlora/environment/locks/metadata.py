@@ -144,10 +144,7 @@ def marker_environment(python: str) -> dict[str, str]:
 
 @cache
 def requirement(text: str) -> Requirement:
-    """Parse a PEP 508 requirement.
-
-    Raises ``DataError`` when it is malformed.
-    """
+    """Parse a PEP 508 requirement; ``DataError`` when it is malformed."""
     try:
         return Requirement(text)
     except InvalidRequirement as error:
