@@ -19,18 +19,16 @@ def plan(
     versions: dict[str, list[Metadata]] = {}
     for one in pool:
         versions.setdefault(one.name, []).append(one)
-    return planner.plan(
-        planner.Problem(
-            runtime={one.name: one for one in runtime},
-            asked=[
-                Requirement(name=name, version="", accepts=some, why="")
-                for name, some in accepts.items()
-            ],
-            pool=versions,
-            environment=marker_environment("3.12"),
-            protects=lambda name: name == protected,
-        )
-    )
+    return planner.Problem(
+        runtime={one.name: one for one in runtime},
+        asked=[
+            Requirement(name=name, version="", accepts=some, why="")
+            for name, some in accepts.items()
+        ],
+        pool=versions,
+        environment=marker_environment("3.12"),
+        protects=lambda name: name == protected,
+    ).plan()
 
 
 def test_nothing_changes_where_the_runtime_is_enough() -> None:

@@ -51,7 +51,7 @@ def sizes(lock: Lock, held: dict[str, str], through: str | None = None) -> tuple
 
 
 def plan(target: str, through: str, space: str, cache: str) -> None:
-    """Print what will be downloaded and stored; ``InputError`` if it does not fit and ``space`` is not ``trust``."""
+    """Print the sizes; ``InputError`` when a disk has too little space, unless ``space`` is ``trust``."""
     held = {one.name: one.version for one in installed.distributions()}
     download, disk = sizes(locks.load(target), held, through or None)
     if download == 0:
@@ -113,7 +113,7 @@ def heal(target: str) -> int:
     found = 0
     ours = {one.name for _, one in locks.load(target).pins}
     colab = targets.load(target).colab
-    slimmed = removals.declared(Path(sys.prefix)).removed
+    slimmed, _ = removals.declared(Path(sys.prefix))
     for one in installed.distributions():
         if colab and one.name not in ours:
             continue

@@ -45,7 +45,7 @@ class Claim:
 
 
 def claims(distribution: Distribution) -> list[Claim]:
-    """Return the lines of a package's RECORD; ``OSError``: it cannot be read, ``ValueError``: it is malformed."""
+    """Return the lines of a RECORD; ``OSError`` when it cannot be read, ``ValueError`` when malformed."""
     site = str(distribution.folder.parent)
     listed = []
     with (distribution.folder / "RECORD").open(encoding="utf-8", newline="") as file:
@@ -88,10 +88,10 @@ def findings(
         except (OSError, ValueError, csv.Error) as error:
             problem = f"RECORD cannot be read ({error})"
             found.append(Finding(distribution.name, problem, again))
-    allowed = removals.declared(prefix, root=root)
-    found += allowed.findings
+    removed, undeclared = removals.declared(prefix, root=root)
+    found += undeclared
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        problems = pool.map(lambda claim: _problem(claim, str(prefix), allowed.removed), listed)
+        problems = pool.map(lambda claim: _problem(claim, str(prefix), removed), listed)
         for claim, problem in zip(listed, problems, strict=True):
             if problem:
                 changed = "changed" in problem

@@ -11,7 +11,6 @@ from __future__ import annotations
 import fnmatch
 import json
 import tomllib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paperlora.environment.core.finding import Finding
@@ -25,14 +24,6 @@ DECLARATION = "docker/removals.toml"
 _REMEDY = "correct docker/removals.toml and build the image again"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Declared:
-    """The RECORD paths that may be missing, and the problems of the list."""
-
-    removed: frozenset[str]
-    findings: tuple[Finding, ...]
-
-
 def patterns(*, root: Path = ROOT) -> list[str]:
     """Return the declared patterns; ``ValueError`` or ``KeyError`` when the declaration is damaged."""
     path = root / DECLARATION
@@ -41,10 +32,10 @@ def patterns(*, root: Path = ROOT) -> list[str]:
     return [row["pattern"] for row in tomllib.loads(path.read_text(encoding="utf-8"))["removal"]]
 
 
-def declared(prefix: Path, *, root: Path = ROOT) -> Declared:
-    """Return which files the build of ``prefix`` was allowed to remove and did remove."""
+def declared(prefix: Path, *, root: Path = ROOT) -> tuple[frozenset[str], list[Finding]]:
+    """Return the RECORD paths that the build of ``prefix`` removed as declared, and other problems."""
     if not (prefix / LIST).exists():
-        return Declared(removed=frozenset(), findings=())
+        return frozenset(), []
     reading = LIST
     try:
         listed = json.loads((prefix / LIST).read_text(encoding="utf-8"))
@@ -53,11 +44,7 @@ def declared(prefix: Path, *, root: Path = ROOT) -> Declared:
         reading = DECLARATION
         allowed = patterns(root=root)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        wrong = Finding(reading, f"cannot be read ({error})", _REMEDY)
-        return Declared(removed=frozenset(), findings=(wrong,))
+        return frozenset(), [Finding(reading, f"cannot be read ({error})", _REMEDY)]
     good = {one for one in listed if any(fnmatch.fnmatchcase(one, pattern) for pattern in allowed)}
     problem = f"was removed, but {DECLARATION} does not declare that"
-    return Declared(
-        removed=frozenset(good),
-        findings=tuple(Finding(one, problem, _REMEDY) for one in sorted(set(listed) - good)),
-    )
+    return frozenset(good), [Finding(one, problem, _REMEDY) for one in sorted(set(listed) - good)]

@@ -43,7 +43,6 @@ class Stage:
 
     name: str
     number: int
-    what: str
     requirements: tuple[Requirement, ...]
     probe: str
 
@@ -127,7 +126,6 @@ def stages(*, root: Path = ROOT) -> tuple[Stage, ...]:
         Stage(
             name=row["name"],
             number=10 * place,
-            what=row["what"],
             requirements=tuple(
                 Requirement(
                     name=item["name"],

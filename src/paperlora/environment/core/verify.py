@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from paperlora.environment.core.installed import Distribution
     from paperlora.environment.core.lock import Lock
 
-INSTALL = "env/install.sh --target {target}"
 _MOST_SHOWN = 20
 
 
@@ -63,7 +62,7 @@ def differences(
     ``python`` is as in ``3.12``, ``machine`` as in ``linux-x86_64``. Stages after ``through`` may be
     installed but need not be.
     """
-    remedy = INSTALL.format(target=lock.target)
+    remedy = f"env/install.sh --target {lock.target}"
     system = "linux-" + lock.platform.split("-")[0]
     if machine != system:
         problem = f"locked for {system}, found {machine}"

@@ -27,7 +27,7 @@ _FREE_TEXT = 80
 
 
 def licence(about: Message) -> str:
-    """Return the SPDX expression in METADATA (PEP 639), else the older field, else the classifiers, else ``""``."""
+    """Return the SPDX expression (PEP 639), else the older field, else the classifiers, else ``""``."""
     older = about.get("License", "").strip()
     classes = [
         one.rpartition(" :: ")[2]
