@@ -155,3 +155,14 @@ def test_an_interruption_is_130_and_an_error_one_line(
     assert install.main(["heal"]) == 130
     assert install.main(["surplus", "nowhere"]) == 3
     assert "nowhere/lock.json cannot be read" in capsys.readouterr().err
+
+
+def test_surplus_is_what_no_stage_has(
+    locked: Path, site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(site)])
+    install.surplus("cuda", root=locked)
+    assert capsys.readouterr().out == ""
+    (site / "omega-9.dist-info").mkdir()
+    install.surplus("cuda", root=locked)
+    assert capsys.readouterr().out == "omega\n"

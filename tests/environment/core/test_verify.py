@@ -136,15 +136,6 @@ def test_run_prints_or_refuses_with_code_3(
     assert text.endswith("env/install.sh --target cuda")
 
 
-def test_surplus_is_what_no_stage_has(
-    locked: Path, site: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "path", [str(site)])
-    assert verify.surplus("cuda", root=locked) == []
-    (site / "omega-9.dist-info").mkdir()
-    assert verify.surplus("cuda", root=locked) == ["omega"]
-
-
 def test_unknown_target_and_missing_lock(inputs: Path) -> None:
     with pytest.raises(InputError, match="no target 'x'"):
         verify.findings("x", root=inputs)

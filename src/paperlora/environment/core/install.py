@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paperlora.environment.core import installed, intact, removals, verify
+from paperlora.environment.core import installed, intact, verify
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
 from paperlora.environment.core.terminal import human
@@ -113,7 +113,7 @@ def heal(target: str) -> int:
     found = 0
     ours = {one.name for _, one in locks.load(target).pins}
     colab = targets.load(target).colab
-    slimmed, _ = removals.declared(Path(sys.prefix))
+    slimmed, _ = intact.removed(Path(sys.prefix))
     for one in installed.distributions():
         if colab and one.name not in ours:
             continue
@@ -160,8 +160,8 @@ def slim(prefix: Path, sites: list[Path], *, root: Path = ROOT) -> tuple[int, in
 
     Adds their RECORD paths to the list in ``prefix``. Only files that a RECORD lists are removed.
     """
-    patterns = removals.patterns(root=root)
-    known = prefix / removals.LIST
+    patterns = intact.patterns(root=root)
+    known = prefix / intact.REMOVED
     removed = set(read_json(known)) if known.exists() else set()
     size, before = 0, len(removed)
     for distribution in installed.distributions(sites):
@@ -179,10 +179,12 @@ def slim(prefix: Path, sites: list[Path], *, root: Path = ROOT) -> tuple[int, in
     return len(removed) - before, size
 
 
-def surplus(target: str) -> None:
+def surplus(target: str, *, root: Path = ROOT) -> None:
     """Print the installed packages that the lock does not have, one on each line."""
-    for name in verify.surplus(target):
-        print(name)
+    locked = locks.load(target, root=root).packages(verify.python())
+    if not targets.load(target, root=root).colab:  # else the others may be anything
+        for name in sorted({one.name for one in installed.distributions()} - locked.keys()):
+            print(name)
 
 
 def _say(line: str) -> None:

@@ -24,7 +24,7 @@ from paperlora.errors import EnvironmentNotVerifiedError
 from paperlora.files import ROOT, sha256_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from paperlora.environment.core.installed import Distribution
     from paperlora.environment.core.lock import Lock
@@ -74,37 +74,26 @@ def differences(
     held: dict[str, list[str]] = {}
     for distribution in distributions:
         held.setdefault(distribution.name, []).append(distribution.version)
-    problems = {}
+    found = []
     for name, (stage, package) in sorted(expected.items()):
         versions = held.get(name, [])
         if versions != [package.version]:
             seen = " and ".join(version or "no metadata" for version in versions) or "nothing"
-            problems[name] = f"locked {package.version} (stage {stage}), found {seen}"
-    for name in sorted(held.keys() - lock.packages(python).keys() - lock.provided.keys()):
-        problems[name] = f"not in the lock, found {held[name][0]}"
-    return [Finding(name, problem, remedy) for name, problem in problems.items()] + _moved(
-        lock, held
-    )
+            problem = f"locked {package.version} (stage {stage}), found {seen}"
+            found.append(Finding(name, problem, remedy))
+    extra = sorted(held.keys() - lock.packages(python).keys() - lock.provided.keys())
+    found += [Finding(name, f"not in the lock, found {held[name][0]}", remedy) for name in extra]
+    return [*found, *_moved(lock, held)]
 
 
-def _moved(lock: Lock, held: Mapping[str, Sequence[str]]) -> list[Finding]:
-    """Return the packages that a Colab runtime lacks or has changed; ``+cu128`` does not count."""
+def _moved(lock: Lock, held: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    """Yield the packages that a Colab runtime lacks or has changed; ``+cu128`` does not count."""
     remedy = f"pick Colab's runtime {lock.runtime} (Runtime, Change runtime type)"
-    found = []
     for name, version in sorted(lock.provided.items()):
         seen = held.get(name, [])
         if [one.split("+")[0] for one in seen] != [version.split("+")[0]]:
             problem = f"the runtime should have {version}, found {' and '.join(seen) or 'nothing'}"
-            found.append(Finding(name, problem, remedy))
-    return found
-
-
-def surplus(target: str, *, root: Path = ROOT) -> list[str]:
-    """Return the names of installed packages that are not in the lock."""
-    locked = locks.load(target, root=root).packages(python())
-    if targets.load(target, root=root).colab:
-        return []  # the other packages of a Colab runtime may be anything
-    return sorted({one.name for one in installed.distributions()} - locked.keys())
+            yield Finding(name, problem, remedy)
 
 
 def findings(target: str, *, through: str | None = None, root: Path = ROOT) -> list[Finding]:

@@ -71,7 +71,7 @@ def run(
         machine.shared_memory(),
         machine.token(),
     ]
-    table = diagnosis.fitting(fits, facts.devices)
+    table = list(diagnosis.fitting(fits, facts.devices))
     if as_json:
         _print_json(target, lines, table)
     else:

@@ -36,6 +36,7 @@ FOLLOWERS = (
     ".github/workflows/update.yml",
 )
 _STAGE = re.compile(r"--stage[ =]([\w-]+)|(?<![\w-])\d\d-([a-z]+)\.txt")
+_LOCK = "nox -s lock"
 _COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 # What lock.json may render into a slice: anything else could become a line of its own there.
 _PIN = re.compile(r"[a-z0-9-]+==[\w.+!-]+( [0-9a-f]{64})+")
@@ -60,16 +61,12 @@ def of_target(target: Target, *, root: Path = ROOT) -> list[Finding]:
     return list(dict.fromkeys(found))
 
 
-def _finding(subject: str, problem: str) -> Finding:
-    return Finding(subject, problem, "nox -s lock")
-
-
 def _stages(target: Target, lock: Lock) -> Iterator[Finding]:
     wanted = [stage.slice_name.removesuffix(".txt") for stage in target.stages]
     seen = [part.file.removesuffix(".txt") for part in lock.slices]
     if wanted != seen or lock.stages != [stage.name for stage in target.stages]:
         problem = f"its stages are {' '.join(seen)}, env/stages.toml has {' '.join(wanted)}"
-        yield _finding(f"lock of {target.name}", problem)
+        yield Finding(f"lock of {target.name}", problem, _LOCK)
 
 
 def _pins(target: Target, lock: Lock) -> Iterator[Finding]:
@@ -80,11 +77,11 @@ def _pins(target: Target, lock: Lock) -> Iterator[Finding]:
             before = first.setdefault((package.name, python), stage)
             if before != stage:
                 problem = f"{target.name} has it in stage {before} and in stage {stage}"
-                yield _finding(package.name, problem)
+                yield Finding(package.name, problem, _LOCK)
         hashes = "".join(f" {wheel.sha256}" for wheel in package.wheels)
         if not _PIN.fullmatch(f"{package.name}=={package.version}{hashes}"):
-            yield _finding(
-                package.name, f"{target.name}, stage {stage}: it is not a pin with hashes"
+            yield Finding(
+                package.name, f"{target.name}, stage {stage}: it is not a pin with hashes", _LOCK
             )
 
 
@@ -102,7 +99,7 @@ def _asked_for(target: Target, lock: Lock, python: str) -> Iterator[Finding]:
                     f"{target.name}, stage {stage.name}, Python {python}: asked for as "
                     f"{one.name}{allowed}, locked {there or 'nothing'} up to this stage"
                 )
-                yield _finding(one.name, problem)
+                yield Finding(one.name, problem, _LOCK)
 
 
 def _requirements(target: Target, lock: Lock, python: str) -> Iterator[Finding]:
@@ -117,7 +114,7 @@ def _requirements(target: Target, lock: Lock, python: str) -> Iterator[Finding]:
         for one in mine:
             if one.requires_python and not metadata.accepts(one.requires_python, full):
                 needs = f"needs Python {one.requires_python}, not {full}"
-                yield _finding(one.name, f"{target.name}, stage {stage}: {needs}")
+                yield Finding(one.name, f"{target.name}, stage {stage}: {needs}", _LOCK)
         for bad in metadata.unmet(held, environment, of=[one.name for one in mine]):
             if bad.found:
                 state = f"locked {bad.found}"
@@ -126,7 +123,7 @@ def _requirements(target: Target, lock: Lock, python: str) -> Iterator[Finding]:
             else:
                 state = "which no stage has"
             where = f"{target.name}, stage {stage}, Python {python}"
-            yield _finding(bad.package, f"{where}: requires {bad.requirement}, {state}")
+            yield Finding(bad.package, f"{where}: requires {bad.requirement}, {state}", _LOCK)
 
 
 def _in_the_runtime(target: Target, lock: Lock) -> Iterator[Finding]:
@@ -138,19 +135,18 @@ def _in_the_runtime(target: Target, lock: Lock) -> Iterator[Finding]:
             problem = (
                 f"{where}: {one.version} is locked, but the runtime's own version is protected"
             )
-            yield _finding(one.name, problem)
+            yield Finding(one.name, problem, _LOCK)
         elif resolve.public(own.get(one.name, "")) == one.version:
-            yield _finding(one.name, f"{where}: the runtime has {one.version} already")
+            yield Finding(one.name, f"{where}: the runtime has {one.version} already", _LOCK)
     for name, version in lock.provided.items():
         if own.get(name) != version:
             seen = own.get(name, "none")
-            yield _finding(name, f"{target.name}: expected {version}, the runtime has {seen}")
+            yield Finding(name, f"{target.name}: expected {version}, the runtime has {seen}", _LOCK)
 
 
-def order_elsewhere(*, root: Path = ROOT) -> list[Finding]:
-    """Return where a file names an unknown stage, or stages in another order than the declared one."""
+def order_elsewhere(*, root: Path = ROOT) -> Iterator[Finding]:
+    """Yield where a file names an unknown stage, or stages in another order than the declared one."""
     numbers = {stage.name: stage.number for stage in targets.stages(root=root)}
-    found = []
     for name in FOLLOWERS:
         path = root / name
         text = _COMMENT.sub("", path.read_text(encoding="utf-8")) if path.exists() else ""
@@ -158,31 +154,30 @@ def order_elsewhere(*, root: Path = ROOT) -> list[Finding]:
         for stage in (match[1] or match[2] for match in _STAGE.finditer(text)):
             if stage not in numbers:
                 problem = f"names stage {stage}, which env/stages.toml does not have"
-                found.append(Finding(name, problem, "rename it there"))
+                yield Finding(name, problem, "rename it there")
                 continue
             if last and numbers[stage] < numbers[last]:
                 problem = f"has stage {stage} after {last}; env/stages.toml has it before"
-                found.append(Finding(name, problem, "swap them there"))
+                yield Finding(name, problem, "swap them there")
             last = stage
-    return found
 
 
 def tools(*, root: Path = ROOT) -> Iterator[Finding]:
     """Yield what is wrong with the lists of tools."""
-    for tool in targets.toolsets(root=root):
-        where = f"lockfiles/{tool.name}.txt"
+    for name, tool in targets.toolsets(root=root).items():
+        where = f"lockfiles/{name}.txt"
         try:
             pins = resolve.tool_pins((root / where).read_bytes().decode(errors="replace"))
         except FileNotFoundError:
-            yield _finding(where, "is missing")
+            yield Finding(where, "is missing", _LOCK)
             continue
         except DataError as error:
-            yield _finding(where, error.args[0])
+            yield Finding(where, error.args[0], _LOCK)
             continue
-        for one in map(metadata.requirement, tool.packages):
-            if not any(name == one.name and metadata.admits(one, held) for name, held in pins):
+        for one in map(metadata.requirement, tool["packages"]):
+            if not any(pin == one.name and metadata.admits(one, held) for pin, held in pins):
                 wanted = f"{one.name}{one.specifier}"
-                yield _finding(where, f"lacks {wanted}, which env/targets.toml requires")
+                yield Finding(where, f"lacks {wanted}, which env/targets.toml requires", _LOCK)
 
 
 def findings(*, root: Path = ROOT) -> list[Finding]:

@@ -25,7 +25,7 @@ from paperlora.errors import FindingsError, InputError
 from paperlora.files import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from paperlora.environment.core.lock import Lock, Metadata, Package, Slice
@@ -44,21 +44,6 @@ class Snapshot:
     packages: dict[str, Metadata]
     owners: dict[str, dict[str, str]]
     states: dict[str, tuple[int, int, int]]
-
-
-def snapshot(sites: Sequence[Path]) -> Snapshot:
-    """Return the content of the environment whose packages are in ``sites``."""
-    packages, states = {}, {}
-    owners: dict[str, dict[str, str]] = {}
-    for one in installed.distributions(sites):
-        text = (one.folder / "METADATA").read_text(encoding="utf-8", errors="replace")
-        packages[one.name] = metadata.parse(text)
-        for claim in intact.claims(one):
-            owners.setdefault(claim.place, {})[one.name] = claim.hashed
-            if os.path.exists(claim.place):  # noqa: PTH110 - a hundred thousand files
-                seen = os.stat(claim.place)  # noqa: PTH116
-                states[claim.place] = (seen.st_size, seen.st_mtime_ns, seen.st_ino)
-    return Snapshot(packages=packages, owners=owners, states=states)
 
 
 def findings(
@@ -140,7 +125,18 @@ class Place:
 
     def look(self) -> Snapshot:
         """Take a snapshot of what it holds."""
-        return snapshot([self.prefix / f"lib/python{self.python}/site-packages"])
+        packages, states = {}, {}
+        owners: dict[str, dict[str, str]] = {}
+        site = self.prefix / f"lib/python{self.python}/site-packages"
+        for one in installed.distributions([site]):
+            text = (one.folder / "METADATA").read_text(encoding="utf-8", errors="replace")
+            packages[one.name] = metadata.parse(text)
+            for claim in intact.claims(one):
+                owners.setdefault(claim.place, {})[one.name] = claim.hashed
+                if os.path.exists(claim.place):  # noqa: PTH110 - a hundred thousand files
+                    seen = os.stat(claim.place)  # noqa: PTH116
+                    states[claim.place] = (seen.st_size, seen.st_mtime_ns, seen.st_ino)
+        return Snapshot(packages=packages, owners=owners, states=states)
 
     def install(self, *arguments: str) -> str:
         """Run ``uv pip install`` and return what is wrong, ``""`` if nothing."""

@@ -242,13 +242,13 @@ def run(*names: str, root: Path = ROOT) -> None:
     files: dict[Path, str] = {}
     surplus: set[Path] = set()
     said = []
-    for tools in targets.toolsets(root=root):
-        print(f"locking {tools.name}", file=sys.stderr)
-        options = ("--universal", "--python-version", tools.python, "--generate-hashes")
+    for name, tools in targets.toolsets(root=root).items():
+        print(f"locking {name}", file=sys.stderr)
+        options = ("--universal", "--python-version", tools["python"], "--generate-hashes")
         cutoff = ("--exclude-newer", loaded[0].cutoff)
         with tempfile.TemporaryDirectory() as folder:
-            text = compiled(Path(folder), tools.packages, *options, *cutoff)
-        files[root / f"lockfiles/{tools.name}.txt"] = f"# {locks.GENERATED}\n{text}"
+            text = compiled(Path(folder), tools["packages"], *options, *cutoff)
+        files[root / f"lockfiles/{name}.txt"] = f"# {locks.GENERATED}\n{text}"
     for target in loaded:
         print(f"locking target {target.name}", file=sys.stderr)
         lock = resolve(target)
