@@ -27,7 +27,7 @@ from paperlora.errors import InputError, NetworkError
 from paperlora.files import ROOT, read_json, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     Known = dict[tuple[str, str], Metadata]
 
@@ -99,16 +99,14 @@ def write(path: Path, entries: Known) -> None:
             asked.setdefault(normalised(needed.name), set()).update(needed.extras)
     packages: dict[str, dict[str, list[str]]] = {}
     for (name, version), one in sorted(entries.items()):
-        kept = [text for text in one.requires if _matters(text, asked.get(name, ()))]
-        packages.setdefault(name, {})[version] = kept
+        kept = packages.setdefault(name, {})[version] = []
+        for text in one.requires:
+            marker = str(metadata.requirement(text).marker or "")
+            extras = asked.get(name, ())
+            if "extra" not in marker or any(f'"{extra}"' in marker for extra in extras):
+                kept.append(text)
     text = json.dumps(packages, indent=1, sort_keys=True)
     write_text(path, f'{{"generated": "{_GENERATED}",\n"packages": {text}}}\n')
-
-
-def _matters(text: str, extras: Collection[str]) -> bool:
-    """Return whether a requirement can apply on some Python, without extras or with ``extras``."""
-    marker = str(metadata.requirement(text).marker or "")
-    return "extra" not in marker or any(f'"{extra}"' in marker for extra in extras)
 
 
 def here() -> dict[str, Metadata]:

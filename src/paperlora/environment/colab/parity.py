@@ -7,7 +7,7 @@ may have conflicts of its own), and checks whether fewer changes would be enough
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import TYPE_CHECKING
 
 from paperlora.environment.colab import catalogue, planner
@@ -217,10 +217,9 @@ def run(
 def _print(answer: Parity, target: Target, count: int, *, everything: bool) -> None:
     rows = [row for row in answer.rows if everything or row.host or row.package in answer.locked]
     heads = ("package", "Colab", "Colab after", "host, image", "our install")
-    cells = [(row.package, row.colab, row.after, row.host, row.state) for row in rows]
+    cells = [tuple(cell or "—" for cell in astuple(row)) for row in rows]
     colours = ["", *(_COLOURS[row.state] for row in rows)]
-    dashed = [tuple(cell or "—" for cell in row) for row in cells]
-    print("\n".join(columns([heads, *dashed], colours)))
+    print("\n".join(columns([heads, *cells], colours)))
     if len(rows) < len(answer.rows):
         rest = len(answer.rows) - len(rows)
         print(paint(f"and {rest} other packages of Colab (--all shows them)", "grey"))

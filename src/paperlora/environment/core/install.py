@@ -72,10 +72,7 @@ def plan(target: str, through: str, space: str, cache: str) -> None:
 
 
 def runtime(target: str) -> None:
-    """Raise ``EnvironmentNotVerifiedError`` unless this is the Colab runtime that ``target`` is for.
-
-    The error names the target for this runtime if there is one.
-    """
+    """Raise ``EnvironmentNotVerifiedError`` unless this is the Colab runtime that ``target`` is for."""
     held = {one.name: one.version.partition("+")[0] for one in installed.distributions()}
     wanted = targets.load(target).runtime
     moved = _moved(locks.load(target).provided, held)

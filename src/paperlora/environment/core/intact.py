@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paperlora.environment.core import installed
-from paperlora.environment.core.finding import Finding
+from paperlora.errors import Finding
 from paperlora.files import ROOT
 
 if TYPE_CHECKING:
@@ -102,11 +102,9 @@ def findings(
         problems = pool.map(lambda claim: _problem(claim, str(prefix), allowed), listed)
         for claim, problem in zip(listed, problems, strict=True):
             if problem:
-                changed = "changed" in problem
                 clean = _CHANGED.format(python=sys.executable, name=claim.owner, again=again)
-                remedy = clean if changed else again
-                subject = f"{claim.owner}, {claim.path}"
-                found.append(Finding(subject, problem, remedy))
+                remedy = clean if "changed" in problem else again
+                found.append(Finding(f"{claim.owner}, {claim.path}", problem, remedy))
     found += _twice(listed, again)
     if only is None:
         found += _unclaimed(sites, {claim.place for claim in listed}, again)

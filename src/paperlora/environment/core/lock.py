@@ -12,8 +12,7 @@ from functools import cached_property
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from paperlora.environment.core.finding import Finding
-from paperlora.errors import EnvironmentNotVerifiedError, InputError
+from paperlora.errors import EnvironmentNotVerifiedError, Finding, InputError
 from paperlora.files import ROOT, sha256_file
 
 if TYPE_CHECKING:

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 from paperlora.environment.core import installed, intact
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
-from paperlora.environment.core.finding import Finding
-from paperlora.errors import EnvironmentNotVerifiedError
+from paperlora.errors import EnvironmentNotVerifiedError, Finding
 from paperlora.files import ROOT, sha256_json
 
 if TYPE_CHECKING:
@@ -99,8 +98,7 @@ def _moved(lock: Lock, held: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
 def findings(target: str, *, through: str | None = None, root: Path = ROOT) -> list[Finding]:
     """Return every difference between this interpreter and ``target``; none when it is verified.
 
-    Raises ``InputError`` for an unknown target and ``EnvironmentNotVerifiedError`` when the lock
-    cannot be read.
+    Raises ``InputError`` for an unknown target, ``EnvironmentNotVerifiedError`` for an unreadable lock.
     """
     colab = targets.load(target, root=root).colab
     lock = locks.load(target, root=root)

@@ -1,8 +1,4 @@
-"""Make the environment record: the identity of the interpreter, and observations of the machine.
-
-Each result carries it. The fingerprint covers the identity only; the observations (GPU, driver, host,
-time) are stored beside it and never hashed.
-"""
+"""Make the environment record of a result: the interpreter's identity, and observations, never hashed."""
 
 from __future__ import annotations
 
@@ -36,10 +32,7 @@ def observed() -> dict[str, Any]:
 
 
 def make(target: str, *, root: Path = ROOT) -> dict[str, Any]:
-    """Return the record of this interpreter, also of one that differs from its lock.
-
-    Raises ``EnvironmentNotVerifiedError`` when the lock cannot be read.
-    """
+    """Return the record of any environment; ``EnvironmentNotVerifiedError`` when the lock cannot be read."""
     findings = verify.findings(target, root=root)
     who = verify.identity(target, root=root)
     return {

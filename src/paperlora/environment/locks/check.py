@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
 from paperlora.environment.core import verify
-from paperlora.environment.core.finding import Finding
 from paperlora.environment.core.lock import Metadata
 from paperlora.environment.locks import metadata, resolve
-from paperlora.errors import DataError, EnvironmentNotVerifiedError, FindingsError
+from paperlora.errors import DataError, EnvironmentNotVerifiedError, Finding, FindingsError
 from paperlora.files import ROOT
 
 if TYPE_CHECKING:

@@ -19,16 +19,15 @@ from paperlora import process
 from paperlora.environment.core import installed, intact
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
-from paperlora.environment.core.finding import Finding
 from paperlora.environment.locks import metadata, resolve
-from paperlora.errors import FindingsError, InputError
+from paperlora.errors import Finding, FindingsError, InputError
 from paperlora.files import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from paperlora.environment.core.lock import Lock, Metadata, Package, Slice
+    from paperlora.environment.core.lock import Lock, Metadata, Package
     from paperlora.environment.core.target import Stage, Target
 
 REMEDY = "nox -s lock, or correct the slice"
@@ -44,21 +43,6 @@ class Snapshot:
     packages: dict[str, Metadata]
     owners: dict[str, dict[str, str]]
     states: dict[str, tuple[int, int, int]]
-
-
-def findings(
-    part: Slice, before: Snapshot, after: Snapshot, *, python: str, replaces: frozenset[str]
-) -> list[Finding]:
-    """Return how a stage did anything else than add the packages of its slice.
-
-    ``replaces`` names the packages of a Colab runtime that this slice must change.
-    """
-    locked = {one.name: one for one in part.packages if python in one.python}
-    return [
-        *_held(part.stage, locked, before, after, replaces),
-        *_files(part.stage, before, after, replaces),
-        *_requirements(part.stage, locked, after, python),
-    ]
 
 
 def _held(
@@ -190,9 +174,16 @@ def append(
         hashed = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
         if wrong := place.install(*hashed, "-r", str(path)):
             return [Finding(part.file, wrong, REMEDY)]
+    after = place.look()
+    locked = {one.name: one for one in part.packages if place.python in one.python}
     mine = {one.name for one in part.packages}
+    # A slice for a Colab runtime must change these packages of the runtime.
     replaces = frozenset(mine & target.runtime.packages.keys() if target.colab else ())
-    found = findings(part, before, place.look(), python=place.python, replaces=replaces)
+    found = [
+        *_held(stage.name, locked, before, after, replaces),
+        *_files(stage.name, before, after, replaces),
+        *_requirements(stage.name, locked, after, place.python),
+    ]
     done = process.run([place.interpreter, "-c", stage.probe])
     if done.code != 0:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.code}"]

@@ -25,7 +25,7 @@ from paperlora.errors import DataError, InputError, NetworkError
 from paperlora.files import ROOT, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from paperlora.environment.core.runtime import Runtime
     from paperlora.environment.core.target import Requirement, Stage, Target
@@ -171,8 +171,7 @@ def _stage_of(
 def resolve(target: Target) -> Lock:
     """Resolve one target and return its lock.
 
-    Raises ``InputError`` when nothing satisfies the requirements or facts about the runtime are
-    missing, ``NetworkError`` when the index cannot be reached.
+    Raises ``InputError`` when there is no resolution, ``NetworkError`` when the index cannot be reached.
     """
     oldest = min(target.python, key=lambda version: int(version.split(".")[1]))
     universal = ("--universal", "--python-version", oldest, "--exclude-newer", target.cutoff)
@@ -183,7 +182,9 @@ def resolve(target: Target) -> Lock:
         (folder / "constraints.txt").write_text("\n".join(constraints(target)) + "\n")
         asked = [one for stage in target.stages for one in wanted(target, stage)]
         found = _pins(compiled(folder, asked, *options))
-        own = _provided(target, found)
+        versions = {n: pin.partition("==")[2].partition(" ")[0] for n, (pin, *_) in found.items()}
+        runtime = target.runtime.packages if target.colab else {}
+        own = {n: v for n, v in runtime.items() if public(v) == versions.get(n)}
         pins = [line for lines in found.values() for line in lines]
         missing = [line for name, lines in found.items() if name not in own for line in lines]
         packages = _wheels(folder, target, missing)
@@ -205,15 +206,6 @@ def resolve(target: Target) -> Lock:
         slices=tuple(slices),
         digest="",
     )
-
-
-def _provided(target: Target, found: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return name → version of the packages that a Colab target needs and its runtime has."""
-    if not target.colab:
-        return {}
-    own = target.runtime.packages
-    versions = {n: pin.partition("==")[2].partition(" ")[0] for n, (pin, *_) in found.items()}
-    return {n: own[n] for n, version in versions.items() if version == public(own.get(n, ""))}
 
 
 def tool_pins(text: str) -> list[tuple[str, str]]:
