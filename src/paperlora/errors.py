@@ -1,9 +1,24 @@
-"""Define the errors that a command reports to its user, one class per exit code.
+"""Define the findings and the errors that a command reports, one class of errors per exit code.
 
 Each message says what is wrong and which value was seen; ``remedy`` says what to do.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """``subject`` is a package, a file or a part of the machine; ``problem`` has the value seen."""
+
+    subject: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """One line: subject, problem, remedy."""
+        return f"{self.subject}: {self.problem} → {self.remedy}"
 
 
 class PaperloraError(Exception):

@@ -63,19 +63,13 @@ def write_jsonl(path: Path, rows: Iterable[object]) -> None:
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - each caller expects its own shape
-    """Return the value in a JSON file.
-
-    Raises ``DataError`` when the file is missing or damaged.
-    """
+    """Return the value in a JSON file; ``DataError`` when the file is missing or damaged."""
     with _errors_named(path):
         return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a file with one JSON object per line.
-
-    Raises ``DataError`` when the file is missing or damaged.
-    """
+    """Return the rows of a JSON Lines file; ``DataError`` when the file is missing or damaged."""
     with _errors_named(path), path.open(encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 

@@ -9,7 +9,6 @@ import zipfile
 from typing import TYPE_CHECKING
 
 from paperlora.environment.core import target as targets
-from paperlora.environment.core.identity import machine
 from paperlora.environment.core.lock import (
     Lock,
     Package,
@@ -17,8 +16,9 @@ from paperlora.environment.core.lock import (
     Wheel,
     load,
     texts,
-    write_generated,
 )
+from paperlora.environment.core.verify import machine
+from paperlora.files import write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,5 +135,5 @@ def write_lock(root: Path) -> Lock:
 def write_files(root: Path, lock: Lock) -> Lock:
     """Write a lock with its slices, and return it with its digest."""
     for name, text in texts(lock).items():
-        write_generated(root / "lockfiles" / lock.target / name, text)
+        write_text(root / "lockfiles" / lock.target / name, text)
     return load(lock.target, root=root)

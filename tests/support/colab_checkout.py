@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from checkout import machine
 
-from paperlora.environment.core.lock import Lock, Package, Slice, lock_text
+from paperlora.environment.core.lock import Lock, Package, Slice, texts
 from paperlora.environment.core.runtime import Runtime, facts
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def write_lock(root: Path, target: str, packages: tuple[Package, ...], **provide
     )
     path = root / f"lockfiles/{target}/lock.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(lock_text(lock))
+    path.write_text(texts(lock)["lock.json"])
 
 
 def write_requires(root: Path, requires: dict[str, dict[str, list[str]]]) -> None:

@@ -1,6 +1,4 @@
 """Pinned environments: what each one should hold, what it holds, and how the two differ.
 
-``cli`` has the commands; ``core`` is what an install needs; ``locks`` makes and checks the locks;
-``colab`` compares with Colab; ``host`` examines this machine; ``image`` builds the images. Nothing
-here imports the pipeline.
+The ``__init__`` of each folder describes it. Nothing here imports the pipeline.
 """

@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 
 
 def add(command: Callable[..., argparse.ArgumentParser], fits: Callable[[], Sequence[Fit]]) -> None:
-    """Add the commands: ``command`` makes one, ``fits`` returns what the pipeline's models need.
-
-    ``fits`` is a parameter because the environment must not import the pipeline.
-    """
+    """Add the commands: ``command`` makes one, ``fits`` returns what the pipeline's models need."""
+    # ``fits`` is a parameter because the environment must not import the pipeline.
 
     def examine(arguments: argparse.Namespace) -> None:
-        _doctor(arguments, fits())
+        from paperlora.environment.host import doctor  # noqa: PLC0415
+
+        target = arguments.target or verify.own_target()
+        doctor.run(target, fits=fits(), as_json=arguments.json)
 
     check = command("verify", _verify, "compare this environment with its lock")
     check.add_argument("--files", action="store_true", help="compare every installed file too")
-    doctor = command("doctor", examine, "check driver, GPU, memory and disk, and what fits")
+    examined = command("doctor", examine, "check driver, GPU, memory and disk, and what fits")
     sbom = command("sbom", _sbom, "print the locked packages as a CycloneDX document")
     command(
         "check", _check, "check the locks without a network: fresh, whole, consistent, in order"
@@ -52,25 +53,19 @@ def add(command: Callable[..., argparse.ArgumentParser], fits: Callable[[], Sequ
     update.add_argument("--freeze", default="", metavar="COMMIT", help=freeze)
     lock = command("lock", _lock, "resolve the targets again and write the lockfiles")
     lock.add_argument("--target", nargs="*", default=[], help="targets to lock (default: all)")
-    for one in (check, doctor, sbom):
+    for one in (check, examined, sbom):
         target = "target of the lock (default: $PAPERLORA_TARGET, else the installed one)"
         one.add_argument("--target", default="", help=target)
     for one in (parity, drift):
         target = "Colab target (default: colab-2026.04)"
         one.add_argument("--target", default="colab-2026.04", help=target)
-    for one in (check, doctor, parity, drift):
+    for one in (check, examined, parity, drift):
         one.add_argument("--json", action="store_true", help="print JSON for a program")
 
 
 def _verify(arguments: argparse.Namespace) -> None:
     target = arguments.target or verify.own_target()
     verify.run(target, files=arguments.files, as_json=arguments.json)
-
-
-def _doctor(arguments: argparse.Namespace, fits: Sequence[Fit]) -> None:
-    from paperlora.environment.host import doctor  # noqa: PLC0415
-
-    doctor.run(arguments.target or verify.own_target(), fits=fits, as_json=arguments.json)
 
 
 def _sbom(arguments: argparse.Namespace) -> None:

@@ -7,8 +7,8 @@ import pytest
 from colab_checkout import write
 
 from paperlora.environment.colab import catalogue
+from paperlora.environment.core.lock import Metadata
 from paperlora.environment.locks import metadata, resolve
-from paperlora.environment.locks.metadata import Metadata
 from paperlora.errors import DataError, InputError, NetworkError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import pytest
 from colab_checkout import BETA, GAMMA, REQUIRES, RUNTIME, write, write_lock, write_requires
 
 from paperlora.environment.colab import parity
-from paperlora.environment.locks.metadata import Metadata, marker_environment
+from paperlora.environment.core.lock import Metadata
+from paperlora.environment.locks.metadata import marker_environment
 from paperlora.errors import FindingsError, InputError
 
 if TYPE_CHECKING:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from paperlora.environment.colab import planner
+from paperlora.environment.core.lock import Metadata
 from paperlora.environment.core.target import Requirement
-from paperlora.environment.locks.metadata import Metadata, marker_environment
+from paperlora.environment.locks.metadata import marker_environment
 
 
 def package(name: str, version: str, *requires: str) -> Metadata:
@@ -18,18 +19,16 @@ def plan(
     versions: dict[str, list[Metadata]] = {}
     for one in pool:
         versions.setdefault(one.name, []).append(one)
-    return planner.plan(
-        planner.Problem(
-            runtime={one.name: one for one in runtime},
-            asked=[
-                Requirement(name=name, version="", accepts=some, why="")
-                for name, some in accepts.items()
-            ],
-            pool=versions,
-            environment=marker_environment("3.12"),
-            protects=lambda name: name == protected,
-        )
-    )
+    return planner.Problem(
+        runtime={one.name: one for one in runtime},
+        asked=[
+            Requirement(name=name, version="", accepts=some, why="")
+            for name, some in accepts.items()
+        ],
+        pool=versions,
+        environment=marker_environment("3.12"),
+        protects=lambda name: name == protected,
+    ).plan()
 
 
 def test_nothing_changes_where_the_runtime_is_enough() -> None:

@@ -40,12 +40,12 @@ def test_plan_says_the_sizes_and_refuses_a_full_disk(
     lock = locks.load("cuda", root=locked)
     monkeypatch.setattr(locks, "load", lambda _: lock)
     monkeypatch.setattr(sys, "path", [])
-    assert install.plan("cuda", "", "check", "/no/such/folder") == 0
+    assert install.main(["plan", "cuda", "", "check", "/no/such/folder"]) == 0
     assert "3.0 MB on disk" in capsys.readouterr().err
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 2_000_000}))
     with pytest.raises(InputError, match=r"2\.0 MB free, and 3\.0 MB are needed → free some space"):
         install.plan("cuda", "", "check", "/no/such/folder")
-    assert install.plan("cuda", "", "trust", "/no/such/folder") == 0
+    assert install.main(["plan", "cuda", "", "trust", "/no/such/folder"]) == 0
 
 
 def test_plan_is_silent_when_everything_is_there(
@@ -54,7 +54,7 @@ def test_plan_is_silent_when_everything_is_there(
     lock = locks.load("cuda", root=locked)
     monkeypatch.setattr(locks, "load", lambda _: lock)
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 0}))
-    assert install.plan("cuda", "", "check", "/") == 0
+    assert install.main(["plan", "cuda", "", "check", "/"]) == 0
     assert capsys.readouterr().err == ""
 
 
@@ -115,7 +115,7 @@ def test_slim_removes_what_is_declared_and_tells_how_much(
 ) -> None:
     (tmp_path / ".lock").touch()
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    monkeypatch.setattr(install.slim, "slim", lambda _, sites: (len(sites), 2_000_000))
+    monkeypatch.setattr(install, "slim", lambda _, sites: (len(sites), 2_000_000))
     assert install.main(["slim"]) == 0
     assert "removed 1 declared files, 2.0 MB" in capsys.readouterr().err
     assert not (tmp_path / ".lock").exists()
@@ -155,3 +155,14 @@ def test_an_interruption_is_130_and_an_error_one_line(
     assert install.main(["heal"]) == 130
     assert install.main(["surplus", "nowhere"]) == 3
     assert "nowhere/lock.json cannot be read" in capsys.readouterr().err
+
+
+def test_surplus_is_what_no_stage_has(
+    locked: Path, site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(site)])
+    install.surplus("cuda", root=locked)
+    assert capsys.readouterr().out == ""
+    (site / "omega-9.dist-info").mkdir()
+    install.surplus("cuda", root=locked)
+    assert capsys.readouterr().out == "omega\n"

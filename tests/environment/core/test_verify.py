@@ -9,7 +9,7 @@ from checkout import PYTHON
 
 from paperlora.environment.core import installed, verify
 from paperlora.environment.core import lock as locks
-from paperlora.environment.core.identity import machine
+from paperlora.environment.core.verify import machine
 from paperlora.errors import EnvironmentNotVerifiedError, InputError
 
 if TYPE_CHECKING:
@@ -134,15 +134,6 @@ def test_run_prints_or_refuses_with_code_3(
     assert "beta: locked 2.0" in text
     assert text.count("→") == 1
     assert text.endswith("env/install.sh --target cuda")
-
-
-def test_surplus_is_what_no_stage_has(
-    locked: Path, site: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "path", [str(site)])
-    assert verify.surplus("cuda", root=locked) == []
-    (site / "omega-9.dist-info").mkdir()
-    assert verify.surplus("cuda", root=locked) == ["omega"]
 
 
 def test_unknown_target_and_missing_lock(inputs: Path) -> None:

@@ -128,4 +128,4 @@ def test_what_fits() -> None:
     ]
     verdicts = [verdict for _, verdict in diagnosis.fitting(fits, [T4, H100])]
     assert verdicts == ["fits", "fits once the GPU is free", "does not fit"]
-    assert diagnosis.fitting(fits[:1], [])[0][1] == "no GPU"
+    assert next(diagnosis.fitting(fits[:1], []))[1] == "no GPU"

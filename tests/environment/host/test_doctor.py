@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from machines import SOUND
 
-from paperlora.environment.host import doctor
+from paperlora.environment.host import accelerator, doctor
 from paperlora.environment.host.accelerator import Facts
 from paperlora.environment.host.diagnosis import Fit
 from paperlora.errors import EnvironmentNotVerifiedError, FindingsError
@@ -30,7 +30,9 @@ def _only_the_site(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def examine(root: Path, facts: Facts = SOUND, **options: object) -> None:
-    doctor.run("cuda", root=root, collect=lambda: facts, **options)  # type: ignore[arg-type]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accelerator, "collect", lambda: facts)
+        doctor.run("cuda", root=root, **options)  # type: ignore[arg-type]
 
 
 def test_a_machine_without_faults(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:

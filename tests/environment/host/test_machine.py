@@ -22,18 +22,18 @@ def _a_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_where_a_token_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert machine.token_source() == "in HF_TOKEN"
+    assert machine.token().seen == "in HF_TOKEN"
     monkeypatch.setenv("HF_TOKEN", " ")
     for name in ("HF_HOME", "HF_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
-    assert machine.token_source(tmp_path) == ""
+    monkeypatch.setattr(machine.Path, "home", lambda: tmp_path)
+    assert machine.token().state == NOTE
     path = tmp_path / ".cache/huggingface/token"
     path.parent.mkdir(parents=True)
     path.write_text("\n")
-    assert machine.token_source(tmp_path) == ""
+    assert machine.token().state == NOTE
     path.write_text("hf_x\n")
-    assert machine.token_source(tmp_path) == f"in {path}"
-    monkeypatch.setattr(machine.Path, "home", lambda: tmp_path)
+    assert machine.token().seen == f"in {path}"
     assert machine.token().state == GOOD
     path.unlink()
     assert machine.token().state == NOTE

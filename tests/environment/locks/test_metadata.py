@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from paperlora.environment.core.lock import Metadata
 from paperlora.environment.locks import metadata
-from paperlora.environment.locks.metadata import Metadata, Unmet
+from paperlora.environment.locks.metadata import Unmet
 from paperlora.errors import DataError, NetworkError
 
 if TYPE_CHECKING:
@@ -52,9 +53,15 @@ def test_the_headers_are_read_and_the_description_is_not() -> None:
 
 def test_markers_are_those_of_the_target_and_not_of_this_interpreter() -> None:
     requires = ("a; python_version < '3.12'", "b; sys_platform == 'win32'", "c; extra == 'more'")
+    package = one("p", "1", *requires)
+    user = one("user", "1", "p[more]")
     names = [
-        [r.name for r in metadata.applying(requires, metadata.marker_environment(python), extras)]
-        for python, extras in (("3.11", ()), ("3.12", ()), ("3.12", ("more",)))
+        [u.needs for u in metadata.unmet(held, metadata.marker_environment(python))]
+        for python, held in (
+            ("3.11", {"p": package}),
+            ("3.12", {"p": package}),
+            ("3.12", {"p": package, "user": user}),
+        )
     ]
     assert names == [["a"], [], ["c"]]
 
@@ -77,10 +84,10 @@ def test_unmet(held: list[Metadata], expected: list[tuple[str, str, str]]) -> No
     assert problems(*held) == expected
 
 
-def test_unmet_of_some_packages_and_with_extras_asked_for() -> None:
-    held = (one("a", "1", "x"), one("b", "1", "y", "z; extra == 'more'"))
+def test_unmet_of_some_packages_and_of_the_extras_that_they_ask_for() -> None:
+    held = (one("a", "1", "x"), one("b", "1", "y", "z; extra == 'more'"), one("c", "1", "b[more]"))
     assert problems(*held, of=["a"]) == [("a", "x", "")]
-    assert problems(*held, of=[], asked=[("b", "more")])[-1] == ("b", 'z; extra == "more"', "")
+    assert problems(*held, of=["c"])[-1] == ("b", 'z; extra == "more"', "")
     assert Unmet(package="a", requirement="x", needs="x", found="") in metadata.unmet(
         {m.name: m for m in held}, ENVIRONMENT
     )

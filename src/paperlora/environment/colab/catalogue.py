@@ -16,18 +16,18 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.version import Version
+
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
 from paperlora.environment.core.installed import normalised
+from paperlora.environment.core.lock import Metadata
 from paperlora.environment.locks import metadata, resolve
-from paperlora.environment.locks.metadata import Metadata
 from paperlora.errors import InputError, NetworkError
 from paperlora.files import ROOT, read_json, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-    from packaging.version import Version
+    from collections.abc import Mapping, Sequence
 
     Known = dict[tuple[str, str], Metadata]
 
@@ -54,10 +54,9 @@ def known(*, root: Path = ROOT) -> Known:
 def locked(*, root: Path = ROOT) -> Known:
     """Return the metadata of the packages in the locks."""
     return {
-        (one.name, one.version): Metadata(name=one.name, version=one.version, requires=one.requires)
+        (one.name, one.version): one
         for target in targets.names(root=root)
-        for part in locks.load(target, root=root).slices
-        for one in part.packages
+        for _, one in locks.load(target, root=root).pins
     }
 
 
@@ -81,10 +80,7 @@ def keep(pins: Sequence[tuple[str, str]], *, root: Path = ROOT) -> None:
 
 
 def read(path: Path) -> Known:
-    """Return the entries of ``path``; none when it does not exist.
-
-    Raises ``DataError`` when it is damaged.
-    """
+    """Return the entries of ``path``, none when it does not exist; ``DataError`` when it is damaged."""
     if not path.exists():
         return {}
     return {
@@ -103,16 +99,14 @@ def write(path: Path, entries: Known) -> None:
             asked.setdefault(normalised(needed.name), set()).update(needed.extras)
     packages: dict[str, dict[str, list[str]]] = {}
     for (name, version), one in sorted(entries.items()):
-        kept = [text for text in one.requires if _matters(text, asked.get(name, ()))]
-        packages.setdefault(name, {})[version] = kept
+        kept = packages.setdefault(name, {})[version] = []
+        for text in one.requires:
+            marker = str(metadata.requirement(text).marker or "")
+            extras = asked.get(name, ())
+            if "extra" not in marker or any(f'"{extra}"' in marker for extra in extras):
+                kept.append(text)
     text = json.dumps(packages, indent=1, sort_keys=True)
     write_text(path, f'{{"generated": "{_GENERATED}",\n"packages": {text}}}\n')
-
-
-def _matters(text: str, extras: Collection[str]) -> bool:
-    """Return whether a requirement can apply on some Python, without extras or with ``extras``."""
-    marker = str(metadata.requirement(text).marker or "")
-    return "extra" not in marker or any(f'"{extra}"' in marker for extra in extras)
 
 
 def here() -> dict[str, Metadata]:
@@ -182,6 +176,6 @@ def pool(
         found.setdefault(one.name, []).append(one)
 
     def rank(one: Metadata) -> tuple[bool, Version]:
-        return one.version == tested.get(one.name), metadata.order(one.version)
+        return one.version == tested.get(one.name), Version(one.version)
 
     return {name: sorted(some, key=rank, reverse=True) for name, some in found.items()}

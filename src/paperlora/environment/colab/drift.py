@@ -65,10 +65,7 @@ def _why(lock: Lock, target: Target, name: str, now: str) -> str:
 
 
 def run(target_name: str, source: str, *, as_json: bool = False, root: Path = ROOT) -> None:
-    """Print what changed between the locked runtime and the freeze ``source`` (a file or a commit).
-
-    Raises ``FindingsError`` when a package changed that matters to the lock.
-    """
+    """Print what changed in freeze ``source`` (file, commit); ``FindingsError`` if it matters to the lock."""
     target = targets.load(target_name, root=root)
     if not target.colab:
         raise InputError(f"{target_name} is not a Colab target", remedy="name one with --target")

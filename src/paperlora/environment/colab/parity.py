@@ -7,15 +7,15 @@ may have conflicts of its own), and checks whether fewer changes would be enough
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import TYPE_CHECKING
 
 from paperlora.environment.colab import catalogue, planner
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
+from paperlora.environment.core.lock import Metadata
 from paperlora.environment.core.terminal import columns, paint
 from paperlora.environment.locks import freeze, metadata
-from paperlora.environment.locks.metadata import Metadata
 from paperlora.errors import FindingsError, InputError
 from paperlora.files import ROOT
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     Known = Mapping[tuple[str, str], Metadata]
 
-HOST = "cuda"
 _COLOURS = {"same": "", "changed": "yellow", "added": "green", "host only": "grey"}
 
 
@@ -139,15 +138,13 @@ def examine(
     locked = {name: one.version for name, (_, one) in lock.packages(target.python[0]).items()}
     after = {**colab, **locked}
     asked = [one for stage in target.stages for one in stage.requirements]
-    chosen = planner.plan(
-        planner.Problem(
-            runtime=held(colab, known),
-            asked=asked,
-            pool=catalogue.pool(known, {**host, **locked}),
-            environment=environment,
-            protects=target.protects,
-        )
-    )
+    chosen = planner.Problem(
+        runtime=held(colab, known),
+        asked=asked,
+        pool=catalogue.pool(known, {**host, **locked}),
+        environment=environment,
+        protects=target.protects,
+    ).plan()
     return Parity(
         rows=table(colab, locked, host),
         comparison=compare(colab, after, known, environment),
@@ -195,18 +192,13 @@ def run(
         known |= catalogue.learn([pin for pin in pins if pin not in known], target.python[0])
     if keep:
         catalogue.keep(pins, root=root)
-    pinned = locks.load(HOST, root=root).packages(target.python[0])
+    pinned = locks.load("cuda", root=root).packages(target.python[0])
     host = {name: one.version for name, (_, one) in pinned.items()}
     answer = examine(target, lock, colab, host, known)
     if as_json:
         print(json.dumps({"target": target_name, **asdict(answer)}, indent=1))
     else:
         _print(answer, target, len(colab), everything=everything)
-    _judge(answer, target_name)
-
-
-def _judge(answer: Parity, target_name: str) -> None:
-    """Raise ``FindingsError`` when the lock does not suit the runtime."""
     wrong = []
     if new := answer.comparison.new:
         wrong.append(f"the install breaks {', '.join(sorted({one.package for one in new}))}")
@@ -225,10 +217,9 @@ def _judge(answer: Parity, target_name: str) -> None:
 def _print(answer: Parity, target: Target, count: int, *, everything: bool) -> None:
     rows = [row for row in answer.rows if everything or row.host or row.package in answer.locked]
     heads = ("package", "Colab", "Colab after", "host, image", "our install")
-    cells = [(row.package, row.colab, row.after, row.host, row.state) for row in rows]
+    cells = [tuple(cell or "—" for cell in astuple(row)) for row in rows]
     colours = ["", *(_COLOURS[row.state] for row in rows)]
-    dashed = [tuple(cell or "—" for cell in row) for row in cells]
-    print("\n".join(columns([heads, *dashed], colours)))
+    print("\n".join(columns([heads, *cells], colours)))
     if len(rows) < len(answer.rows):
         rest = len(answer.rows) - len(rows)
         print(paint(f"and {rest} other packages of Colab (--all shows them)", "grey"))

@@ -2,5 +2,5 @@
 
 In: ``env/`` (``target``, ``runtime``) and ``lockfiles/`` (``lock``). Out: findings about the
 interpreter that runs it. ``install`` has the steps of ``env/install.sh``; ``verify`` and ``intact``
-compare an environment with its lock; ``removals`` and ``slim`` are for images.
+compare an environment with its lock.
 """

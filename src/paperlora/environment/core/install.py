@@ -6,12 +6,14 @@ first steps run before anything is installed.
 
 from __future__ import annotations
 
+import fnmatch
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paperlora.environment.core import installed, removals, slim, verify
+from paperlora.environment.core import installed, intact, verify
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
 from paperlora.environment.core.terminal import human
@@ -22,6 +24,7 @@ from paperlora.errors import (
     InputError,
     PaperloraError,
 )
+from paperlora.files import ROOT, read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,15 +50,12 @@ def sizes(lock: Lock, held: dict[str, str], through: str | None = None) -> tuple
     return download, lock.installed_bytes * download // total
 
 
-def plan(target: str, through: str, space: str, cache: str) -> int:
-    """Print how much will be downloaded and stored.
-
-    Raises ``InputError`` when a disk has too little space, unless ``space`` is ``trust``.
-    """
+def plan(target: str, through: str, space: str, cache: str) -> None:
+    """Print the sizes; ``InputError`` when a disk has too little space, unless ``space`` is ``trust``."""
     held = {one.name: one.version for one in installed.distributions()}
     download, disk = sizes(locks.load(target), held, through or None)
     if download == 0:
-        return 0
+        return
     _say(
         f"installing {target} into {sys.prefix}: {human(download)} to download (less if uv's "
         f"cache has some of it), {human(disk)} on disk"
@@ -69,19 +69,15 @@ def plan(target: str, through: str, space: str, cache: str) -> int:
                 remedy="free some space, choose another disk with --prefix and UV_CACHE_DIR, or pass "
                 "--no-space-check if uv's cache already has the packages",
             )
-    return 0
 
 
-def runtime(target: str) -> int:
-    """Return 0 when this interpreter is the Colab runtime that ``target`` is locked for.
-
-    Raises ``EnvironmentNotVerifiedError`` when it is another one, with the target for that one.
-    """
+def runtime(target: str) -> None:
+    """Raise ``EnvironmentNotVerifiedError`` unless this is the Colab runtime that ``target`` is for."""
     held = {one.name: one.version.partition("+")[0] for one in installed.distributions()}
     wanted = targets.load(target).runtime
     moved = _moved(locks.load(target).provided, held)
     if not moved:
-        return 0
+        return
     for name in targets.names():
         other = targets.load(name)
         if other.colab and name != target and not _moved(locks.load(name).provided, held):
@@ -114,7 +110,7 @@ def heal(target: str) -> int:
     found = 0
     ours = {one.name for _, one in locks.load(target).pins}
     colab = targets.load(target).colab
-    slimmed = removals.declared(Path(sys.prefix)).removed
+    slimmed, _ = intact.removed(Path(sys.prefix))
     for one in installed.distributions():
         if colab and one.name not in ours:
             continue
@@ -130,17 +126,13 @@ def heal(target: str) -> int:
     return found
 
 
-def probe(stage: str) -> int:
-    """Run the probe of ``stage`` in this interpreter.
-
-    Raises ``FindingsError`` with what the probe raised.
-    """
+def probe(stage: str) -> None:
+    """Run the probe of ``stage`` in this interpreter; raise ``FindingsError`` with what it raised."""
     (code,) = (one.probe for one in targets.stages() if one.name == stage)
     try:
         exec(compile(code, f"env/stages.toml, probe of {stage}", "exec"), {})  # noqa: S102 - ours
     except Exception as error:
         raise FindingsError(f"probe of {stage}: {type(error).__name__}: {error}") from error
-    return 0
 
 
 def check(target: str, through: str) -> int:
@@ -152,29 +144,44 @@ def check(target: str, through: str) -> int:
     return LOCK_IS_WRONG if wrong else REPAIRABLE if found else 0
 
 
-def prove(target: str) -> int:
-    """Compare this interpreter with its lock, file by file, and print one line.
-
-    Raises ``EnvironmentNotVerifiedError`` when anything differs.
-    """
-    verify.run(target, files=True)
-    return 0
-
-
-def remove_declared() -> int:
+def remove_declared() -> None:
     """Remove the files that ``docker/removals.toml`` declares from the installed packages."""
     prefix = Path(sys.prefix)
-    count, size = slim.slim(prefix, installed.site_folders())
+    count, size = slim(prefix, installed.site_folders())
     (prefix / ".lock").unlink(missing_ok=True)  # uv's: every user could write to it
     _say(f"removed {count} declared files, {human(size)}")
-    return 0
 
 
-def surplus(target: str) -> int:
+def slim(prefix: Path, sites: list[Path], *, root: Path = ROOT) -> tuple[int, int]:
+    """Remove the declared files from the packages in ``sites``; return their number and bytes.
+
+    Adds their RECORD paths to the list in ``prefix``. Only files that a RECORD lists are removed.
+    """
+    patterns = intact.patterns(root=root)
+    known = prefix / intact.REMOVED
+    removed = set(read_json(known)) if known.exists() else set()
+    size, before = 0, len(removed)
+    for distribution in installed.distributions(sites):
+        for claim in intact.claims(distribution):
+            place = Path(claim.place)
+            if any(fnmatch.fnmatchcase(claim.path, one) for one in patterns) and place.is_file():
+                size += place.stat().st_size
+                place.unlink()
+                removed.add(claim.path)
+                folder = place.parent
+                while folder not in sites and not any(folder.iterdir()):
+                    folder.rmdir()
+                    folder = folder.parent
+    write_json(known, sorted(removed))
+    return len(removed) - before, size
+
+
+def surplus(target: str, *, root: Path = ROOT) -> None:
     """Print the installed packages that the lock does not have, one on each line."""
-    for name in verify.surplus(target):
-        print(name)
-    return 0
+    locked = locks.load(target, root=root).packages(verify.python())
+    if not targets.load(target, root=root).colab:  # else the others may be anything
+        for name in sorted({one.name for one in installed.distributions()} - locked.keys()):
+            print(name)
 
 
 def _say(line: str) -> None:
@@ -182,20 +189,20 @@ def _say(line: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run one step and return its exit code."""
+    """Run one step and return its exit code, which is 0 where the step returns none."""
     name, *rest = arguments
-    steps: dict[str, Callable[..., int]] = {
+    steps: dict[str, Callable[..., int | None]] = {
         "plan": plan,
         "runtime": runtime,
         "heal": heal,
         "probe": probe,
         "slim": remove_declared,
         "verify": check,
-        "prove": prove,
+        "prove": partial(verify.run, files=True),
         "surplus": surplus,
     }
     try:
-        return steps[name](*rest)
+        return steps[name](*rest) or 0
     except PaperloraError as error:
         _say(str(error))
         return error.code

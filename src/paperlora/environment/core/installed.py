@@ -41,10 +41,7 @@ def site_folders() -> list[Path]:
 
 
 def distributions(folders: Iterable[Path] | None = None) -> list[Distribution]:
-    """Return all packages in ``folders`` (by default this interpreter's own), sorted by name.
-
-    The version is ``""`` where METADATA is missing or has none.
-    """
+    """Return all packages in ``folders`` (default: this interpreter's), sorted; a version may be empty."""
     found = [
         _distribution(entry)
         for folder in (site_folders() if folders is None else folders)

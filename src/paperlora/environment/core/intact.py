@@ -2,7 +2,10 @@
 
 RECORD (PyPA's "Recording installed projects") lists each file of a package with its hash and size.
 RECORD itself has no hash, so a change of both a file and its line is not found. A file that an image
-build removed may be missing if that is declared; see ``removals``.
+build removed may be missing if that is declared: people write in ``docker/removals.toml`` what may be
+removed and why, as tables ``[[removal]]`` with a ``pattern`` (``fnmatch`` over RECORD paths, relative to
+site-packages; ``*`` matches ``/`` too) and a ``why``. The build lists what it removed in
+``<prefix>/.removed.json``, an array of RECORD paths. Only a file that is in both may be missing.
 """
 
 from __future__ import annotations
@@ -10,17 +13,20 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
+import json
 import os
 import re
 import stat
 import sys
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paperlora.environment.core import installed, removals
-from paperlora.environment.core.finding import Finding
+from paperlora.environment.core import installed
+from paperlora.errors import Finding
 from paperlora.files import ROOT
 
 if TYPE_CHECKING:
@@ -28,6 +34,9 @@ if TYPE_CHECKING:
 
     from paperlora.environment.core.installed import Distribution
 
+REMOVED = ".removed.json"
+DECLARATION = "docker/removals.toml"
+_REMEDY = "correct docker/removals.toml and build the image again"
 _HASHES = ("sha256", "sha384", "sha512")
 # uv hard-links files from its cache, so a change in place is in the cache too.
 _CHANGED = "`{python} -m uv cache clean {name}` (uv's cache may share the change), then {again}"
@@ -45,10 +54,7 @@ class Claim:
 
 
 def claims(distribution: Distribution) -> list[Claim]:
-    """Return the lines of a package's RECORD.
-
-    Raises ``OSError`` when it cannot be read and ``ValueError`` when a line is malformed.
-    """
+    """Return the lines of a RECORD; ``OSError`` when it cannot be read, ``ValueError`` when malformed."""
     site = str(distribution.folder.parent)
     listed = []
     with (distribution.folder / "RECORD").open(encoding="utf-8", newline="") as file:
@@ -87,33 +93,32 @@ def findings(
         try:
             listed += claims(distribution)
         except (OSError, ValueError, csv.Error) as error:
-            missing = isinstance(error, FileNotFoundError)
-            problem = "RECORD is missing" if missing else f"RECORD cannot be read ({error})"
-            found.append(Finding(subject=distribution.name, problem=problem, remedy=again))
-    allowed = removals.declared(prefix, root=root)
-    found += allowed.findings
+            lost = isinstance(error, FileNotFoundError)
+            problem = "RECORD is missing" if lost else f"RECORD cannot be read ({error})"
+            found.append(Finding(distribution.name, problem, again))
+    allowed, undeclared = removed(prefix, root=root)
+    found += undeclared
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        problems = pool.map(lambda claim: _problem(claim, str(prefix), allowed.removed), listed)
+        problems = pool.map(lambda claim: _problem(claim, str(prefix), allowed), listed)
         for claim, problem in zip(listed, problems, strict=True):
             if problem:
                 clean = _CHANGED.format(python=sys.executable, name=claim.owner, again=again)
                 remedy = clean if "changed" in problem else again
-                subject = f"{claim.owner}, {claim.path}"
-                found.append(Finding(subject=subject, problem=problem, remedy=remedy))
+                found.append(Finding(f"{claim.owner}, {claim.path}", problem, remedy))
     found += _twice(listed, again)
     if only is None:
         found += _unclaimed(sites, {claim.place for claim in listed}, again)
     return sorted(found)
 
 
-def _problem(claim: Claim, prefix: str, removed: frozenset[str]) -> str:
+def _problem(claim: Claim, prefix: str, allowed: frozenset[str]) -> str:
     """Return what is wrong with one file, ``""`` if nothing."""
     if not claim.place.startswith(prefix + os.sep):
         return f"RECORD lists a file outside {prefix}"
     try:
         about = os.lstat(claim.place)
     except OSError:
-        return "" if claim.path in removed else "the file is missing"
+        return "" if claim.path in allowed else "the file is missing"
     if not stat.S_ISREG(about.st_mode):
         kind = "a symbolic link" if stat.S_ISLNK(about.st_mode) else "not a regular file"
         return f"{kind}, where the wheel has a file"
@@ -148,7 +153,7 @@ def _twice(listed: Iterable[Claim], again: str) -> Iterator[Finding]:
     for place, names in owners.items():
         if len(names) > 1:
             problem = f"listed by more than one package: {' and '.join(names)}"
-            yield Finding(subject=place, problem=problem, remedy=again)
+            yield Finding(place, problem, again)
 
 
 def _unclaimed(sites: Iterable[Path], claimed: set[str], again: str) -> Iterator[Finding]:
@@ -165,10 +170,36 @@ def _unclaimed(sites: Iterable[Path], claimed: set[str], again: str) -> Iterator
             elif entry.path not in claimed and not _compiled(entry.path):
                 kind = "a symbolic link" if entry.is_symlink() else "a file"
                 problem = f"{kind} that no package lists"
-                yield Finding(subject=entry.path, problem=problem, remedy=again)
+                yield Finding(entry.path, problem, again)
 
 
 def _compiled(path: str) -> bool:
     """Return whether Python (or pytest, with a tag of its own) compiled this from an existing module."""
     module = re.fullmatch(r"(.+)/__pycache__/([^/.]+)\.[^/]+\.pyc", path)
     return module is not None and Path(module[1], module[2] + ".py").is_file()
+
+
+def patterns(*, root: Path = ROOT) -> list[str]:
+    """Return the declared patterns; ``ValueError`` or ``KeyError`` when the declaration is damaged."""
+    path = root / DECLARATION
+    if not path.exists():
+        return []
+    return [row["pattern"] for row in tomllib.loads(path.read_text(encoding="utf-8"))["removal"]]
+
+
+def removed(prefix: Path, *, root: Path = ROOT) -> tuple[frozenset[str], list[Finding]]:
+    """Return the RECORD paths that the build of ``prefix`` removed as declared, and other problems."""
+    if not (prefix / REMOVED).exists():
+        return frozenset(), []
+    reading = REMOVED
+    try:
+        listed = json.loads((prefix / REMOVED).read_text(encoding="utf-8"))
+        if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+            raise TypeError("not an array of paths")  # noqa: TRY301 - one message for all
+        reading = DECLARATION
+        allowed = patterns(root=root)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        return frozenset(), [Finding(reading, f"cannot be read ({error})", _REMEDY)]
+    good = {one for one in listed if any(fnmatchcase(one, pattern) for pattern in allowed)}
+    problem = f"was removed, but {DECLARATION} does not declare that"
+    return frozenset(good), [Finding(one, problem, _REMEDY) for one in sorted(set(listed) - good)]

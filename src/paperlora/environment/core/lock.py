@@ -12,9 +12,8 @@ from functools import cached_property
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from paperlora.environment.core.finding import Finding
-from paperlora.errors import EnvironmentNotVerifiedError, InputError
-from paperlora.files import ROOT, sha256_file, sha256_json, write_text
+from paperlora.errors import EnvironmentNotVerifiedError, Finding, InputError
+from paperlora.files import ROOT, sha256_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,18 +31,21 @@ class Wheel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Package:
-    """One pin: ``python`` lists the versions (``3.12``) that install it, ``wheels`` the files.
-
-    ``requires`` (PEP 508) and ``requires_python`` come from the wheel's metadata.
-    """
+class Metadata:
+    """The metadata of a package; ``requires`` has PEP 508 strings, with the markers of extras."""
 
     name: str
     version: str
-    python: tuple[str, ...]
-    wheels: tuple[Wheel, ...]
     requires: tuple[str, ...] = ()
     requires_python: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package(Metadata):
+    """One pin: ``python`` lists the versions (``3.12``) that install it, ``wheels`` the files."""
+
+    python: tuple[str, ...]
+    wheels: tuple[Wheel, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,26 +129,21 @@ def changed_slices(lock: Lock, *, root: Path = ROOT) -> list[Finding]:
             problems[part.file] = f"was changed: line {line}"
     remedy = "restore the folder with git, or run nox -s lock"
     return [
-        Finding(subject=f"lockfiles/{lock.target}/{name}", problem=problem, remedy=remedy)
+        Finding(f"lockfiles/{lock.target}/{name}", problem, remedy)
         for name, problem in sorted(problems.items())
     ]
 
 
 def texts(lock: Lock) -> dict[str, str]:
-    """Return file name → text of all files of a lock."""
-    slices = {part.file: slice_text(lock, part) for part in lock.slices}
-    return {**slices, "lock.json": lock_text(lock)}
-
-
-def lock_text(lock: Lock) -> str:
-    """Return ``lock`` as JSON with the note in its first line that it is generated."""
+    """Return file name → text of all files of a lock; their first lines say that they are generated."""
     row = asdict(lock)
     del row["digest"]
-    return f'{{"generated": "{GENERATED}",' + json.dumps(row, indent=1, sort_keys=True)[1:] + "\n"
+    text = f'{{"generated": "{GENERATED}",{json.dumps(row, indent=1, sort_keys=True)[1:]}\n'
+    return {**{part.file: slice_text(lock, part) for part in lock.slices}, "lock.json": text}
 
 
 def refuse_hand_written(path: Path) -> None:
-    """Raise ``InputError`` when ``path`` is a file that a person wrote."""
+    """Raise ``InputError`` when ``path`` holds something that was not generated."""
     if path.exists() and GENERATED not in path.read_text(encoding="utf-8").split("\n", 1)[0]:
         raise InputError(
             f"{path} was not generated, so it is not overwritten",
@@ -154,20 +151,8 @@ def refuse_hand_written(path: Path) -> None:
         )
 
 
-def write_generated(path: Path, text: str) -> None:
-    """Write a generated file.
-
-    Raises ``InputError`` when ``path`` is a file that a person wrote.
-    """
-    refuse_hand_written(path)
-    write_text(path, text)
-
-
 def load(target: str, *, root: Path = ROOT) -> Lock:
-    """Read the lock of ``target``.
-
-    Raises ``EnvironmentNotVerifiedError`` when it is missing or damaged.
-    """
+    """Read the lock of ``target``; ``EnvironmentNotVerifiedError`` when it is missing or damaged."""
     path = root / "lockfiles" / target / "lock.json"
     try:
         row = json.loads(path.read_text(encoding="utf-8"))
@@ -197,8 +182,3 @@ def _slice(row: dict[str, object]) -> Slice:
         for item in row.pop("packages")  # type: ignore[attr-defined]
     )
     return Slice(**row, packages=packages)  # type: ignore[arg-type]
-
-
-def hash_of(package: Package) -> str:
-    """Return one digest for the files that a pin allows, for the fingerprint."""
-    return sha256_json([wheel.sha256 for wheel in package.wheels])

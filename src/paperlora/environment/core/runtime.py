@@ -75,10 +75,7 @@ def names(*, root: Path = ROOT) -> list[str]:
 
 
 def load(name: str, *, root: Path = ROOT) -> Runtime:
-    """Return the recorded facts about one Colab runtime.
-
-    Raises ``InputError`` when its file is missing or damaged.
-    """
+    """Return the recorded facts about one runtime; ``InputError`` when its file is missing or damaged."""
     path = root / f"env/colab/{name}.toml"
     try:
         row = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -43,7 +43,6 @@ class Stage:
 
     name: str
     number: int
-    what: str
     requirements: tuple[Requirement, ...]
     probe: str
 
@@ -51,15 +50,6 @@ class Stage:
     def slice_name(self) -> str:
         """The file name of this stage's part of a lock."""
         return f"{self.number}-{self.name}.txt"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Toolset:
-    """Tools that are not part of a target, locked into ``lockfiles/<name>.txt``."""
-
-    name: str
-    python: str
-    packages: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,13 +111,12 @@ def names(*, root: Path = ROOT) -> list[str]:
 
 def stages(*, root: Path = ROOT) -> tuple[Stage, ...]:
     """Return the install stages in order; a package that is also a tool has the tool's version."""
-    tables = _read(root / "env/targets.toml")["tools"]
-    pins = dict(re.findall(r"([\w-]+)(==[^\s;]+)", "\n".join(tables["tools"]["packages"])))
+    tools = toolsets(root=root)["tools"]["packages"]
+    pins = dict(re.findall(r"([\w-]+)(==[^\s;]+)", "\n".join(tools)))
     return tuple(
         Stage(
             name=row["name"],
             number=10 * place,
-            what=row["what"],
             requirements=tuple(
                 Requirement(
                     name=item["name"],
@@ -143,20 +132,13 @@ def stages(*, root: Path = ROOT) -> tuple[Stage, ...]:
     )
 
 
-def toolsets(*, root: Path = ROOT) -> tuple[Toolset, ...]:
-    """Return the tool lists of ``env/targets.toml``."""
-    tables = _read(root / "env/targets.toml")["tools"]
-    return tuple(
-        Toolset(name=name, python=row["python"], packages=tuple(row["packages"]))
-        for name, row in sorted(tables.items())
-    )
+def toolsets(*, root: Path = ROOT) -> dict[str, dict[str, Any]]:
+    """Return name → ``python`` and ``packages`` of each tool list, locked in ``lockfiles/<name>.txt``."""
+    return dict(sorted(_read(root / "env/targets.toml")["tools"].items()))
 
 
 def load(name: str, *, root: Path = ROOT) -> Target:
-    """Return the target called ``name``.
-
-    Raises ``InputError`` when it does not exist.
-    """
+    """Return the target called ``name``; ``InputError`` when it does not exist."""
     document = _read(root / "env/targets.toml")
     if name not in document["target"]:
         known = sorted(document["target"])

@@ -1,7 +1,9 @@
 """Compare the interpreter that runs this with the lock of a target, within a second.
 
 Names, versions, Python and platform must be those of the lock, and the lock must match ``env/`` and
-its slices. On request every installed file is compared too.
+its slices. On request every installed file is compared too. The fingerprint of an environment is a
+digest of its content: target, Python, platform, packages and locked files. It is the same on two
+machines with the same environment; GPU, driver, host and time do not count.
 """
 
 from __future__ import annotations
@@ -12,30 +14,25 @@ import platform
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from paperlora.environment.core import identity, installed, intact
+from paperlora.environment.core import installed, intact
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
-from paperlora.environment.core.finding import Finding
-from paperlora.errors import EnvironmentNotVerifiedError
-from paperlora.files import ROOT
+from paperlora.errors import EnvironmentNotVerifiedError, Finding
+from paperlora.files import ROOT, sha256_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from paperlora.environment.core.installed import Distribution
     from paperlora.environment.core.lock import Lock
 
-INSTALL = "env/install.sh --target {target}"
 _MOST_SHOWN = 20
 
 
 def own_target() -> str:
-    """Return the target of this interpreter.
-
-    It is ``PAPERLORA_TARGET``, or else what ``env/install.sh`` installed, or else ``cuda``.
-    """
+    """Return ``PAPERLORA_TARGET``, or else the target that ``env/install.sh`` installed, or else ``cuda``."""
     stamp = Path(sys.prefix) / ".stages/target"
     installed_target = stamp.read_text(encoding="utf-8").strip() if stamp.is_file() else ""
     return os.environ.get("PAPERLORA_TARGET") or installed_target or "cuda"
@@ -47,8 +44,7 @@ def stale(target: str, *, root: Path = ROOT) -> list[Finding]:
     found = locks.changed_slices(lock, root=root)
     if lock.input_digest != targets.load(target, root=root).input_digest:
         problem = "stale: env/*.toml changed after it"
-        subject = f"lock of {target}"
-        found.insert(0, Finding(subject=subject, problem=problem, remedy="nox -s lock"))
+        found.insert(0, Finding(f"lock of {target}", problem, "nox -s lock"))
     return found
 
 
@@ -65,65 +61,52 @@ def differences(
     ``python`` is as in ``3.12``, ``machine`` as in ``linux-x86_64``. Stages after ``through`` may be
     installed but need not be.
     """
-    remedy = INSTALL.format(target=lock.target)
+    remedy = f"env/install.sh --target {lock.target}"
     system = "linux-" + lock.platform.split("-")[0]
     if machine != system:
         problem = f"locked for {system}, found {machine}"
-        return [Finding(subject="platform", problem=problem, remedy="use such a machine")]
+        return [Finding("platform", problem, "use such a machine")]
     if python not in lock.python:
         problem = f"locked for {' or '.join(reversed(lock.python))}, found {python}"
-        return [Finding(subject="python", problem=problem, remedy=f"{remedy} --python PATH")]
+        return [Finding("python", problem, f"{remedy} --python PATH")]
     expected = lock.packages(python, through=through)
     held: dict[str, list[str]] = {}
     for distribution in distributions:
         held.setdefault(distribution.name, []).append(distribution.version)
-    problems = {}
+    found = []
     for name, (stage, package) in sorted(expected.items()):
         versions = held.get(name, [])
         if versions != [package.version]:
             seen = " and ".join(version or "no metadata" for version in versions) or "nothing"
-            problems[name] = f"locked {package.version} (stage {stage}), found {seen}"
-    for name in sorted(held.keys() - lock.packages(python).keys() - lock.provided.keys()):
-        problems[name] = f"not in the lock, found {held[name][0]}"
-    return [
-        Finding(subject=name, problem=problem, remedy=remedy) for name, problem in problems.items()
-    ] + _moved(lock, held)
+            problem = f"locked {package.version} (stage {stage}), found {seen}"
+            found.append(Finding(name, problem, remedy))
+    extra = sorted(held.keys() - lock.packages(python).keys() - lock.provided.keys())
+    found += [Finding(name, f"not in the lock, found {held[name][0]}", remedy) for name in extra]
+    return [*found, *_moved(lock, held)]
 
 
-def _moved(lock: Lock, held: Mapping[str, Sequence[str]]) -> list[Finding]:
-    """Return the packages that a Colab runtime lacks or has changed; ``+cu128`` does not count."""
+def _moved(lock: Lock, held: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    """Yield the packages that a Colab runtime lacks or has changed; ``+cu128`` does not count."""
     remedy = f"pick Colab's runtime {lock.runtime} (Runtime, Change runtime type)"
-    found = []
     for name, version in sorted(lock.provided.items()):
         seen = held.get(name, [])
         if [one.split("+")[0] for one in seen] != [version.split("+")[0]]:
             problem = f"the runtime should have {version}, found {' and '.join(seen) or 'nothing'}"
-            found.append(Finding(subject=name, problem=problem, remedy=remedy))
-    return found
-
-
-def surplus(target: str, *, root: Path = ROOT) -> list[str]:
-    """Return the names of installed packages that are not in the lock."""
-    locked = locks.load(target, root=root).packages(python())
-    if targets.load(target, root=root).colab:
-        return []  # the other packages of a Colab runtime may be anything
-    return sorted({one.name for one in installed.distributions()} - locked.keys())
+            yield Finding(name, problem, remedy)
 
 
 def findings(target: str, *, through: str | None = None, root: Path = ROOT) -> list[Finding]:
     """Return every difference between this interpreter and ``target``; none when it is verified.
 
-    Raises ``InputError`` for an unknown target and ``EnvironmentNotVerifiedError`` when the lock
-    cannot be read.
+    Raises ``InputError`` for an unknown target, ``EnvironmentNotVerifiedError`` for an unreadable lock.
     """
     colab = targets.load(target, root=root).colab
     lock = locks.load(target, root=root)
     ours = {*lock.packages(python()), *lock.provided}
     # The other packages of a Colab runtime may be anything.
     held = [one for one in installed.distributions() if not colab or one.name in ours]
-    machine = identity.machine()
     return stale(target, root=root) + differences(
-        lock, held, python=python(), machine=machine, through=through
+        lock, held, python=python(), machine=machine(), through=through
     )
 
 
@@ -145,8 +128,8 @@ def run(
         ours = locks.load(target, root=root).packages(python()).keys()
         colab = targets.load(target, root=root).colab
         found += intact.findings(only=ours if colab else None, root=root)
-    who = identity.of(target, root=root)
-    fingerprint = identity.fingerprint(who)
+    who = identity(target, root=root)
+    fingerprint = sha256_json(who)
     if as_json:
         about = {"target": target, "files": files, "verified": not found}
         rows = [asdict(one) for one in found]
@@ -166,6 +149,25 @@ def _refuse(target: str, found: Sequence[Finding]) -> None:
             f"{sys.prefix} is not the environment locked for {target}: {what}",
             remedy=", ".join(dict.fromkeys(one.remedy for one in found)),
         )
+
+
+def identity(target: str, *, root: Path = ROOT) -> dict[str, Any]:
+    """Return the content that the fingerprint covers; a package outside the lock has the hash ``""``."""
+    pins = locks.load(target, root=root).packages(python())
+    packages = {}
+    for one in installed.distributions():
+        _, pin = pins.get(one.name, ("", None))
+        digest = ""
+        if pin and pin.version == one.version:
+            digest = sha256_json([wheel.sha256 for wheel in pin.wheels])
+        packages[one.name] = [one.version, digest]
+    full = platform.python_version()
+    return {"target": target, "python": full, "platform": machine(), "packages": packages}
+
+
+def machine() -> str:
+    """Return the platform in the form that locks use, such as ``linux-x86_64``."""
+    return f"{platform.system().lower()}-{platform.machine().lower()}"
 
 
 def python() -> str:

@@ -126,10 +126,9 @@ def runs(capability: tuple[int, int], architectures: Iterable[str]) -> bool:
     return False
 
 
-def fitting(fits: Iterable[Fit], devices: Sequence[Device]) -> list[tuple[Fit, str]]:
-    """Return, for each model and length, whether it fits on the GPU with the most free memory."""
+def fitting(fits: Iterable[Fit], devices: Sequence[Device]) -> Iterator[tuple[Fit, str]]:
+    """Yield, for each model and length, whether it fits on the GPU with the most free memory."""
     best = max(devices, key=lambda one: one.free_bytes, default=None)
-    verdicts = []
     for fit in fits:
         if best is None:
             verdict = "no GPU"
@@ -139,8 +138,7 @@ def fitting(fits: Iterable[Fit], devices: Sequence[Device]) -> list[tuple[Fit, s
             verdict = "fits once the GPU is free"
         else:
             verdict = "does not fit"
-        verdicts.append((fit, verdict))
-    return verdicts
+        yield fit, verdict
 
 
 def _dotted(version: tuple[int, int]) -> str:

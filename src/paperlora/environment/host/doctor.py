@@ -22,9 +22,8 @@ from paperlora.errors import EnvironmentNotVerifiedError, FindingsError
 from paperlora.files import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from paperlora.environment.host.accelerator import Facts
     from paperlora.environment.host.diagnosis import Fit
 
 _COLOURS = {GOOD: "green", NOTE: "yellow", FINDING: "red"}
@@ -50,7 +49,6 @@ def run(
     fits: Sequence[Fit] = (),
     as_json: bool = False,
     root: Path = ROOT,
-    collect: Callable[[], Facts] = accelerator.collect,
 ) -> None:
     """Print the state of the environment and the machine, and which models fit.
 
@@ -58,7 +56,7 @@ def run(
     ``FindingsError`` for any other finding.
     """
     own = list(environment(target, root=root))
-    facts = collect()
+    facts = accelerator.collect()
     # The checkout, the runs, and the home, where the caches of models and packages are.
     places = [root, Path(os.environ.get("PAPERLORA_RUNS") or root / "runs"), Path.home()]
     lines = [
@@ -71,7 +69,7 @@ def run(
         machine.shared_memory(),
         machine.token(),
     ]
-    table = diagnosis.fitting(fits, facts.devices)
+    table = list(diagnosis.fitting(fits, facts.devices))
     if as_json:
         _print_json(target, lines, table)
     else:

@@ -81,19 +81,14 @@ def shared_memory(place: Path = Path("/dev/shm")) -> Line:  # noqa: S108 - where
 
 
 def token() -> Line:
-    """Return where a hub token was found."""
-    if source := token_source():
-        return Line("hub token", GOOD, source)
-    return Line("hub token", NOTE, "none", "only gated models (Gemma) need one: set HF_TOKEN")
-
-
-def token_source(home: Path | None = None) -> str:
     """Return where the hub's own library would find a token; never the token itself."""
     if os.environ.get("HF_TOKEN", "").strip():
-        return "in HF_TOKEN"
-    base = Path(os.environ.get("HF_HOME") or (home or Path.home()) / ".cache/huggingface")
+        return Line("hub token", GOOD, "in HF_TOKEN")
+    base = Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface")
     path = Path(os.environ.get("HF_TOKEN_PATH") or base / "token")
-    return f"in {path}" if path.is_file() and path.read_bytes().strip() else ""
+    if path.is_file() and path.read_bytes().strip():
+        return Line("hub token", GOOD, f"in {path}")
+    return Line("hub token", NOTE, "none", "only gated models (Gemma) need one: set HF_TOKEN")
 
 
 def _free_memory() -> int | None:

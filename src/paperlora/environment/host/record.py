@@ -1,8 +1,4 @@
-"""Make the environment record: the identity of the interpreter, and observations of the machine.
-
-Each result carries it. The fingerprint covers the identity only; the observations (GPU, driver, host,
-time) are stored beside it and never hashed.
-"""
+"""Make the environment record of a result: the interpreter's identity, and observations, never hashed."""
 
 from __future__ import annotations
 
@@ -13,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from paperlora import process
-from paperlora.environment.core import identity, verify
 from paperlora.environment.core import lock as locks
-from paperlora.files import ROOT
+from paperlora.environment.core import verify
+from paperlora.files import ROOT, sha256_json
 
 _GPU_SECONDS = 10
 
@@ -36,15 +32,12 @@ def observed() -> dict[str, Any]:
 
 
 def make(target: str, *, root: Path = ROOT) -> dict[str, Any]:
-    """Return the record of this interpreter, also of one that differs from its lock.
-
-    Raises ``EnvironmentNotVerifiedError`` when the lock cannot be read.
-    """
+    """Return the record of any environment; ``EnvironmentNotVerifiedError`` when the lock cannot be read."""
     findings = verify.findings(target, root=root)
-    who = identity.of(target, root=root)
+    who = verify.identity(target, root=root)
     return {
         "target": target,
-        "fingerprint": identity.fingerprint(who),
+        "fingerprint": sha256_json(who),
         "lock_digest": locks.load(target, root=root).digest,
         "python": who["python"],
         "platform": who["platform"],

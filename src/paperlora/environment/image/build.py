@@ -107,10 +107,7 @@ def build(variant: str, name: str) -> Image:
 
 
 def check_size(variant: str, image: Image) -> None:
-    """Print the compressed size of each layer.
-
-    Raises ``FindingsError`` when their sum is larger than the declared budget.
-    """
+    """Print the compressed sizes of the layers; ``FindingsError`` when their sum is over the budget."""
     rows = [(f"{one.size / 1e6:.2f} MB", one.made_by) for one in oci.layers(image)]
     total = sum(one.size for one in oci.layers(image))
     table = [("size", f"layer of {variant}"), *rows, (f"{total / 1e6:.2f} MB", "all layers")]

@@ -37,11 +37,6 @@ class Image:
         document: dict[str, Any] = json.loads(self.blob(digest).read_text(encoding="utf-8"))
         return document
 
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """The manifest of the OCI image specification."""
-        return self.json(self.digest)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
@@ -54,24 +49,20 @@ class Layer:
 
 def layers(image: Image) -> list[Layer]:
     """Return the layers of an image, the base first."""
-    manifest = image.manifest
+    manifest = image.json(image.digest)
     history = image.json(manifest["config"]["digest"])["history"]
     made = [one.get("created_by", "") for one in history if not one.get("empty_layer")]
+    # BuildKit adds this to an instruction.
+    bare = [re.sub(r"^.*/bin/sh -c |--chmod=\S+ |# buildkit$", "", text) for text in made]
     return [
-        Layer(digest=layer["digest"], size=layer["size"], made_by=_short(text))
-        for layer, text in zip(manifest["layers"], made, strict=True)
+        Layer(digest=layer["digest"], size=layer["size"], made_by=text.strip()[:50] or "base image")
+        for layer, text in zip(manifest["layers"], bare, strict=True)
     ]
-
-
-def _short(instruction: str) -> str:
-    """Return an instruction without the text that BuildKit adds."""
-    bare = re.sub(r"^.*/bin/sh -c |--chmod=\S+ |# buildkit$", "", instruction)
-    return bare.strip()[:50] or "base image"
 
 
 def keep_only(image: Image, name: str) -> None:
     """Delete the files of earlier builds from the folder, and name the image ``name``."""
-    manifest = image.manifest
+    manifest = image.json(image.digest)
     parts = [image.digest, manifest["config"]["digest"], *(one.digest for one in layers(image))]
     kept = {image.blob(part) for part in parts}
     for blob in (image.folder / "blobs/sha256").iterdir():
@@ -87,10 +78,7 @@ def keep_only(image: Image, name: str) -> None:
 
 
 def first_difference(left: Image, right: Image) -> str:
-    """Return which file of which layer differs first, or that only labels or settings differ.
-
-    Needs the ``zstd`` command, which unpacks layers.
-    """
+    """Return which file of which layer differs first; needs the ``zstd`` command, which unpacks layers."""
     for number, (one, two) in enumerate(zip_longest(layers(left), layers(right)), start=1):
         if one is None or two is None:
             return f"one has more layers than the other, from layer {number}"

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
 from paperlora.environment.core import verify
-from paperlora.environment.core.finding import Finding
+from paperlora.environment.core.lock import Metadata
 from paperlora.environment.locks import metadata, resolve
-from paperlora.environment.locks.metadata import Metadata
-from paperlora.errors import DataError, EnvironmentNotVerifiedError, FindingsError
+from paperlora.errors import DataError, EnvironmentNotVerifiedError, Finding, FindingsError
 from paperlora.files import ROOT
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ FOLLOWERS = (
     ".github/workflows/update.yml",
 )
 _STAGE = re.compile(r"--stage[ =]([\w-]+)|(?<![\w-])\d\d-([a-z]+)\.txt")
+_LOCK = "nox -s lock"
 _COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 # What lock.json may render into a slice: anything else could become a line of its own there.
 _PIN = re.compile(r"[a-z0-9-]+==[\w.+!-]+( [0-9a-f]{64})+")
@@ -46,7 +46,7 @@ def of_target(target: Target, *, root: Path = ROOT) -> list[Finding]:
     try:
         lock = locks.load(target.name, root=root)
     except EnvironmentNotVerifiedError as error:
-        return [Finding(subject=target.name, problem=error.args[0], remedy=error.remedy)]
+        return [Finding(target.name, error.args[0], error.remedy)]
     found = [*verify.stale(target.name, root=root), *_stages(target, lock), *_pins(target, lock)]
     for python in lock.python:
         found += _asked_for(target, lock, python)
@@ -54,14 +54,10 @@ def of_target(target: Target, *, root: Path = ROOT) -> list[Finding]:
     if target.colab != target.name.startswith("colab-"):
         problem = "env/install.sh recognises a Colab target by its name"
         remedy = "give exactly the targets with colab = true a name that begins with colab-"
-        found.append(Finding(subject=target.name, problem=problem, remedy=remedy))
+        found.append(Finding(target.name, problem, remedy))
     if target.colab:
         found += _in_the_runtime(target, lock)
     return list(dict.fromkeys(found))
-
-
-def _finding(subject: str, problem: str) -> Finding:
-    return Finding(subject=subject, problem=problem, remedy="nox -s lock")
 
 
 def _stages(target: Target, lock: Lock) -> Iterator[Finding]:
@@ -69,7 +65,7 @@ def _stages(target: Target, lock: Lock) -> Iterator[Finding]:
     seen = [part.file.removesuffix(".txt") for part in lock.slices]
     if wanted != seen or lock.stages != [stage.name for stage in target.stages]:
         problem = f"its stages are {' '.join(seen)}, env/stages.toml has {' '.join(wanted)}"
-        yield _finding(f"lock of {target.name}", problem)
+        yield Finding(f"lock of {target.name}", problem, _LOCK)
 
 
 def _pins(target: Target, lock: Lock) -> Iterator[Finding]:
@@ -80,11 +76,11 @@ def _pins(target: Target, lock: Lock) -> Iterator[Finding]:
             before = first.setdefault((package.name, python), stage)
             if before != stage:
                 problem = f"{target.name} has it in stage {before} and in stage {stage}"
-                yield _finding(package.name, problem)
+                yield Finding(package.name, problem, _LOCK)
         hashes = "".join(f" {wheel.sha256}" for wheel in package.wheels)
         if not _PIN.fullmatch(f"{package.name}=={package.version}{hashes}"):
-            yield _finding(
-                package.name, f"{target.name}, stage {stage}: it is not a pin with hashes"
+            yield Finding(
+                package.name, f"{target.name}, stage {stage}: it is not a pin with hashes", _LOCK
             )
 
 
@@ -102,7 +98,7 @@ def _asked_for(target: Target, lock: Lock, python: str) -> Iterator[Finding]:
                     f"{target.name}, stage {stage.name}, Python {python}: asked for as "
                     f"{one.name}{allowed}, locked {there or 'nothing'} up to this stage"
                 )
-                yield _finding(one.name, problem)
+                yield Finding(one.name, problem, _LOCK)
 
 
 def _requirements(target: Target, lock: Lock, python: str) -> Iterator[Finding]:
@@ -113,14 +109,11 @@ def _requirements(target: Target, lock: Lock, python: str) -> Iterator[Finding]:
     held = {name: Metadata(name=name, version=version) for name, version in lock.provided.items()}
     for stage in lock.stages:
         mine = [one for place, one in every.values() if place == stage]
-        held |= {
-            one.name: Metadata(name=one.name, version=one.version, requires=one.requires)
-            for one in mine
-        }
+        held |= {one.name: one for one in mine}
         for one in mine:
             if one.requires_python and not metadata.accepts(one.requires_python, full):
                 needs = f"needs Python {one.requires_python}, not {full}"
-                yield _finding(one.name, f"{target.name}, stage {stage}: {needs}")
+                yield Finding(one.name, f"{target.name}, stage {stage}: {needs}", _LOCK)
         for bad in metadata.unmet(held, environment, of=[one.name for one in mine]):
             if bad.found:
                 state = f"locked {bad.found}"
@@ -129,7 +122,7 @@ def _requirements(target: Target, lock: Lock, python: str) -> Iterator[Finding]:
             else:
                 state = "which no stage has"
             where = f"{target.name}, stage {stage}, Python {python}"
-            yield _finding(bad.package, f"{where}: requires {bad.requirement}, {state}")
+            yield Finding(bad.package, f"{where}: requires {bad.requirement}, {state}", _LOCK)
 
 
 def _in_the_runtime(target: Target, lock: Lock) -> Iterator[Finding]:
@@ -141,19 +134,18 @@ def _in_the_runtime(target: Target, lock: Lock) -> Iterator[Finding]:
             problem = (
                 f"{where}: {one.version} is locked, but the runtime's own version is protected"
             )
-            yield _finding(one.name, problem)
+            yield Finding(one.name, problem, _LOCK)
         elif resolve.public(own.get(one.name, "")) == one.version:
-            yield _finding(one.name, f"{where}: the runtime has {one.version} already")
+            yield Finding(one.name, f"{where}: the runtime has {one.version} already", _LOCK)
     for name, version in lock.provided.items():
         if own.get(name) != version:
             seen = own.get(name, "none")
-            yield _finding(name, f"{target.name}: expected {version}, the runtime has {seen}")
+            yield Finding(name, f"{target.name}: expected {version}, the runtime has {seen}", _LOCK)
 
 
-def order_elsewhere(*, root: Path = ROOT) -> list[Finding]:
-    """Return where a file names an unknown stage, or stages in another order than the declared one."""
+def order_elsewhere(*, root: Path = ROOT) -> Iterator[Finding]:
+    """Yield where a file names an unknown stage, or stages in another order than the declared one."""
     numbers = {stage.name: stage.number for stage in targets.stages(root=root)}
-    found = []
     for name in FOLLOWERS:
         path = root / name
         text = _COMMENT.sub("", path.read_text(encoding="utf-8")) if path.exists() else ""
@@ -161,31 +153,30 @@ def order_elsewhere(*, root: Path = ROOT) -> list[Finding]:
         for stage in (match[1] or match[2] for match in _STAGE.finditer(text)):
             if stage not in numbers:
                 problem = f"names stage {stage}, which env/stages.toml does not have"
-                found.append(Finding(subject=name, problem=problem, remedy="rename it there"))
+                yield Finding(name, problem, "rename it there")
                 continue
             if last and numbers[stage] < numbers[last]:
                 problem = f"has stage {stage} after {last}; env/stages.toml has it before"
-                found.append(Finding(subject=name, problem=problem, remedy="swap them there"))
+                yield Finding(name, problem, "swap them there")
             last = stage
-    return found
 
 
 def tools(*, root: Path = ROOT) -> Iterator[Finding]:
     """Yield what is wrong with the lists of tools."""
-    for tool in targets.toolsets(root=root):
-        where = f"lockfiles/{tool.name}.txt"
+    for name, tool in targets.toolsets(root=root).items():
+        where = f"lockfiles/{name}.txt"
         try:
             pins = resolve.tool_pins((root / where).read_bytes().decode(errors="replace"))
         except FileNotFoundError:
-            yield _finding(where, "is missing")
+            yield Finding(where, "is missing", _LOCK)
             continue
         except DataError as error:
-            yield _finding(where, error.args[0])
+            yield Finding(where, error.args[0], _LOCK)
             continue
-        for one in map(metadata.requirement, tool.packages):
-            if not any(name == one.name and metadata.admits(one, held) for name, held in pins):
+        for one in map(metadata.requirement, tool["packages"]):
+            if not any(pin == one.name and metadata.admits(one, held) for pin, held in pins):
                 wanted = f"{one.name}{one.specifier}"
-                yield _finding(where, f"lacks {wanted}, which env/targets.toml requires")
+                yield Finding(where, f"lacks {wanted}, which env/targets.toml requires", _LOCK)
 
 
 def findings(*, root: Path = ROOT) -> list[Finding]:
@@ -196,10 +187,7 @@ def findings(*, root: Path = ROOT) -> list[Finding]:
 
 
 def run(*, root: Path = ROOT) -> None:
-    """Print one line when nothing is wrong.
-
-    Raises ``FindingsError`` after it has printed each finding on a line.
-    """
+    """Print one line when nothing is wrong; otherwise print each finding and raise ``FindingsError``."""
     found = findings(root=root)
     for one in found:
         print(one)

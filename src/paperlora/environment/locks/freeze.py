@@ -20,23 +20,20 @@ def read(source: str, *, published: str = PUBLISHED) -> dict[str, str]:
 
     Raises ``InputError`` when it is neither, and ``NetworkError`` when the download fails.
     """
-    commit = re.fullmatch(r"[0-9a-f]{40}", source)
-    text = _download(published.format(commit=source)) if commit else _file(Path(source))
+    try:
+        commit = re.fullmatch(r"[0-9a-f]{40}", source)
+        url = published.format(commit=source)
+        text = _download(url) if commit else Path(source).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(
+            f"{source} is neither a file nor a commit", remedy="pass a freeze, or 40 hex digits"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source} is not text: {error}", remedy="pass a package freeze") from None
     packages = runtime.parse_freeze(text)
     if not packages:
         raise InputError(f"{source} lists no packages", remedy="pass the output of pip freeze")
     return packages
-
-
-def _file(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(
-            f"{path} is neither a file nor a commit", remedy="pass a freeze, or 40 hex digits"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text: {error}", remedy="pass a package freeze") from None
 
 
 def _download(url: str) -> str:

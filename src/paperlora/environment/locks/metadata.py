@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, cast
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.version import Version
 
 from paperlora.environment.core.installed import normalised
+from paperlora.environment.core.lock import Metadata
 from paperlora.errors import DataError, NetworkError
 
 if TYPE_CHECKING:
     import http.client
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from _typeshed import WriteableBuffer
 
@@ -36,16 +36,6 @@ _BLOCK = 1 << 16
 _WAITS = (1, 3)
 _PARTIAL = 206
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metadata:
-    """The metadata of a package; ``requires`` has PEP 508 strings, with the markers of extras."""
-
-    name: str
-    version: str
-    requires: tuple[str, ...] = ()
-    requires_python: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -154,10 +144,7 @@ def marker_environment(python: str) -> dict[str, str]:
 
 @cache
 def requirement(text: str) -> Requirement:
-    """Parse a PEP 508 requirement.
-
-    Raises ``DataError`` when it is malformed.
-    """
+    """Parse a PEP 508 requirement; ``DataError`` when it is malformed."""
     try:
         return Requirement(text)
     except InvalidRequirement as error:
@@ -176,41 +163,25 @@ def admits(one: Requirement, version: str) -> bool:
     return version == "" or one.specifier.contains(version, prereleases=True)
 
 
-def order(version: str) -> Version:
-    """Return the key by which versions are sorted."""
-    return Version(version)
-
-
-def applying(
-    requires: Iterable[str], environment: Mapping[str, str], extras: Collection[str] = ()
-) -> Iterator[Requirement]:
-    """Yield the requirements whose markers are true in ``environment``, those of ``extras`` included."""
-    for text in requires:
-        one = requirement(text)
-        if one.marker is None or any(
-            one.marker.evaluate({**environment, "extra": extra}) for extra in ("", *extras)
-        ):
-            yield one
-
-
 def unmet(
     held: Mapping[str, Metadata],
     environment: Mapping[str, str],
     *,
     of: Iterable[str] | None = None,
-    asked: Iterable[tuple[str, str]] = (),
 ) -> list[Unmet]:
     """Return every requirement of the packages ``of`` (all by default) that ``held`` does not meet.
 
-    ``held`` maps normalised names to metadata. An extra counts if a requirement names it, or if it is
-    in ``asked`` (pairs of package and extra).
+    ``held`` maps normalised names to metadata. An extra counts if a requirement names it.
     """
-    todo = [(name, "") for name in (held if of is None else of)] + list(asked)
+    todo = [(name, "") for name in (held if of is None else of)]
     seen = set(todo)
     found = set()
     while todo:
         name, extra = todo.pop()
-        for one in applying(held[name].requires, environment, (extra,) if extra else ()):
+        for one in map(requirement, held[name].requires):
+            values = ({**environment, "extra": some} for some in {"", extra})
+            if one.marker and not any(map(one.marker.evaluate, values)):
+                continue
             needed = normalised(one.name)
             there = held.get(needed)
             if there is None or not admits(one, there.version):

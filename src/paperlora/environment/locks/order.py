@@ -19,18 +19,16 @@ from paperlora import process
 from paperlora.environment.core import installed, intact
 from paperlora.environment.core import lock as locks
 from paperlora.environment.core import target as targets
-from paperlora.environment.core.finding import Finding
 from paperlora.environment.locks import metadata, resolve
-from paperlora.errors import FindingsError, InputError
+from paperlora.errors import Finding, FindingsError, InputError
 from paperlora.files import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from paperlora.environment.core.lock import Lock, Package, Slice
+    from paperlora.environment.core.lock import Lock, Metadata, Package
     from paperlora.environment.core.target import Stage, Target
-    from paperlora.environment.locks.metadata import Metadata
 
 REMEDY = "nox -s lock, or correct the slice"
 
@@ -45,36 +43,6 @@ class Snapshot:
     packages: dict[str, Metadata]
     owners: dict[str, dict[str, str]]
     states: dict[str, tuple[int, int, int]]
-
-
-def snapshot(sites: Sequence[Path]) -> Snapshot:
-    """Return the content of the environment whose packages are in ``sites``."""
-    packages, states = {}, {}
-    owners: dict[str, dict[str, str]] = {}
-    for one in installed.distributions(sites):
-        text = (one.folder / "METADATA").read_text(encoding="utf-8", errors="replace")
-        packages[one.name] = metadata.parse(text)
-        for claim in intact.claims(one):
-            owners.setdefault(claim.place, {})[one.name] = claim.hashed
-            if os.path.exists(claim.place):  # noqa: PTH110 - a hundred thousand files
-                seen = os.stat(claim.place)  # noqa: PTH116
-                states[claim.place] = (seen.st_size, seen.st_mtime_ns, seen.st_ino)
-    return Snapshot(packages=packages, owners=owners, states=states)
-
-
-def findings(
-    part: Slice, before: Snapshot, after: Snapshot, *, python: str, replaces: frozenset[str]
-) -> list[Finding]:
-    """Return how a stage did anything else than add the packages of its slice.
-
-    ``replaces`` names the packages of a Colab runtime that this slice must change.
-    """
-    locked = {one.name: one for one in part.packages if python in one.python}
-    return [
-        *_held(part.stage, locked, before, after, replaces),
-        *_files(part.stage, before, after, replaces),
-        *_requirements(part.stage, locked, after, python),
-    ]
 
 
 def _held(
@@ -95,7 +63,7 @@ def _held(
             problem = f"stage {stage} changed {was} to {now}, but its slice does not have it"
         else:
             continue
-        yield Finding(subject=name, problem=problem, remedy=REMEDY)
+        yield Finding(name, problem, REMEDY)
 
 
 def _files(
@@ -105,12 +73,12 @@ def _files(
         # Packages of one namespace may have the same __init__.py.
         if len(set(owners.values())) > 1 and before.owners.get(place) != owners:
             problem = f"stage {stage}: it belongs to {' and '.join(owners)}"
-            yield Finding(subject=place, problem=problem, remedy="drop one of the packages")
+            yield Finding(place, problem, "drop one of the packages")
     for place, state in before.states.items():
         if after.states.get(place) != state and not before.owners[place].keys() <= replaces:
             owner = " and ".join(before.owners[place])
             problem = f"stage {stage} changed this file of {owner}, installed earlier"
-            yield Finding(subject=place, problem=problem, remedy=REMEDY)
+            yield Finding(place, problem, REMEDY)
 
 
 def _requirements(
@@ -120,11 +88,11 @@ def _requirements(
     for name in there:
         if after.packages[name].requires != locked[name].requires:
             problem = f"stage {stage}: its wheel has other requirements than the lock"
-            yield Finding(subject=name, problem=problem, remedy="nox -s lock")
+            yield Finding(name, problem, "nox -s lock")
     environment = metadata.marker_environment(python)
     for bad in metadata.unmet(after.packages, environment, of=there):
         problem = f"stage {stage}: requires {bad.requirement}, found {bad.found or 'nothing'}"
-        yield Finding(subject=bad.package, problem=problem, remedy=REMEDY)
+        yield Finding(bad.package, problem, REMEDY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +109,18 @@ class Place:
 
     def look(self) -> Snapshot:
         """Take a snapshot of what it holds."""
-        return snapshot([self.prefix / f"lib/python{self.python}/site-packages"])
+        packages, states = {}, {}
+        owners: dict[str, dict[str, str]] = {}
+        site = self.prefix / f"lib/python{self.python}/site-packages"
+        for one in installed.distributions([site]):
+            text = (one.folder / "METADATA").read_text(encoding="utf-8", errors="replace")
+            packages[one.name] = metadata.parse(text)
+            for claim in intact.claims(one):
+                owners.setdefault(claim.place, {})[one.name] = claim.hashed
+                if os.path.exists(claim.place):  # noqa: PTH110 - a hundred thousand files
+                    seen = os.stat(claim.place)  # noqa: PTH116
+                    states[claim.place] = (seen.st_size, seen.st_mtime_ns, seen.st_ino)
+        return Snapshot(packages=packages, owners=owners, states=states)
 
     def install(self, *arguments: str) -> str:
         """Run ``uv pip install`` and return what is wrong, ``""`` if nothing."""
@@ -151,7 +130,7 @@ class Place:
 
 
 def fresh(prefix: Path, python: str) -> Place:
-    """Make an empty environment with the interpreter ``python``; it replaces an old one."""
+    """Make an empty environment with the interpreter ``python``; an old one in that folder goes."""
     command = [resolve.uv(), "venv", "--quiet", "--no-project", "--clear", "--python", python]
     done = process.run([*command, str(prefix)])
     if done.code != 0:
@@ -194,15 +173,22 @@ def append(
     if "==" in path.read_text(encoding="utf-8"):
         hashed = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
         if wrong := place.install(*hashed, "-r", str(path)):
-            return [Finding(subject=part.file, problem=wrong, remedy=REMEDY)]
+            return [Finding(part.file, wrong, REMEDY)]
+    after = place.look()
+    locked = {one.name: one for one in part.packages if place.python in one.python}
     mine = {one.name for one in part.packages}
+    # A slice for a Colab runtime must change these packages of the runtime.
     replaces = frozenset(mine & target.runtime.packages.keys() if target.colab else ())
-    found = findings(part, before, place.look(), python=place.python, replaces=replaces)
+    found = [
+        *_held(stage.name, locked, before, after, replaces),
+        *_files(stage.name, before, after, replaces),
+        *_requirements(stage.name, locked, after, place.python),
+    ]
     done = process.run([place.interpreter, "-c", stage.probe])
     if done.code != 0:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.code}"]
         problem = f"the probe of stage {stage.name} fails: {lines[-1]}"
-        found.append(Finding(subject=stage.name, problem=problem, remedy=REMEDY))
+        found.append(Finding(stage.name, problem, REMEDY))
     return found
 
 

@@ -22,13 +22,13 @@ from paperlora.environment.core import target as targets
 from paperlora.environment.core.lock import Lock, Package, Slice, Wheel
 from paperlora.environment.locks import metadata
 from paperlora.errors import DataError, InputError, NetworkError
-from paperlora.files import ROOT
+from paperlora.files import ROOT, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from paperlora.environment.core.runtime import Runtime
-    from paperlora.environment.core.target import Requirement, Stage, Target, Toolset
+    from paperlora.environment.core.target import Requirement, Stage, Target
 
 _SYSTEMS = {"x86_64-manylinux": "sys_platform == 'linux' and platform_machine == 'x86_64'"}
 _CONNECTIONS = 8
@@ -138,15 +138,15 @@ def _wheels(folder: Path, target: Target, pins: Sequence[str]) -> list[Package]:
                 digest = wheel["hashes"]["sha256"]
                 wheels[file] = Wheel(file=file, sha256=digest, size=wheel["size"])
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        about = dict(zip(urls, pool.map(metadata.fetch, urls.values()), strict=True))
+        said = dict(zip(urls, pool.map(metadata.fetch, urls.values()), strict=True))
     return [
         Package(
             name=name,
             version=version,
             python=tuple(versions),
             wheels=tuple(wheel for _, wheel in sorted(wheels.items())),
-            requires=about[name, version].requires,
-            requires_python=about[name, version].requires_python,
+            requires=said[name, version].requires,
+            requires_python=said[name, version].requires_python,
         )
         for (name, version), (versions, wheels) in sorted(merged.items())
     ]
@@ -171,8 +171,7 @@ def _stage_of(
 def resolve(target: Target) -> Lock:
     """Resolve one target and return its lock.
 
-    Raises ``InputError`` when nothing satisfies the requirements or facts about the runtime are
-    missing, ``NetworkError`` when the index cannot be reached.
+    Raises ``InputError`` when there is no resolution, ``NetworkError`` when the index cannot be reached.
     """
     oldest = min(target.python, key=lambda version: int(version.split(".")[1]))
     universal = ("--universal", "--python-version", oldest, "--exclude-newer", target.cutoff)
@@ -183,30 +182,13 @@ def resolve(target: Target) -> Lock:
         (folder / "constraints.txt").write_text("\n".join(constraints(target)) + "\n")
         asked = [one for stage in target.stages for one in wanted(target, stage)]
         found = _pins(compiled(folder, asked, *options))
-        own = _provided(target, found)
+        versions = {n: pin.partition("==")[2].partition(" ")[0] for n, (pin, *_) in found.items()}
+        runtime = target.runtime.packages if target.colab else {}
+        own = {n: v for n, v in runtime.items() if public(v) == versions.get(n)}
         pins = [line for lines in found.values() for line in lines]
-        mine = [line for name, lines in found.items() if name not in own for line in lines]
-        packages = _wheels(folder, target, mine)
+        missing = [line for name, lines in found.items() if name not in own for line in lines]
+        packages = _wheels(folder, target, missing)
         first = _stage_of(folder, target, pins, options)
-    return _cut(target, packages, first, own)
-
-
-def _provided(target: Target, found: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return name → version of the packages that a Colab target needs and its runtime has."""
-    if not target.colab:
-        return {}
-    own = target.runtime.packages
-    same = (name for name, (pin, *_) in found.items() if _version(pin) == public(own.get(name, "")))
-    return {name: own[name] for name in same}
-
-
-def _version(pin: str) -> str:
-    return pin.partition("==")[2].partition(" ")[0]
-
-
-def _cut(
-    target: Target, packages: list[Package], first: dict[str, str], provided: dict[str, str]
-) -> Lock:
     slices = []
     for stage in target.stages:
         mine = tuple(package for package in packages if first[package.name] == stage.name)
@@ -214,28 +196,16 @@ def _cut(
     return Lock(
         target=target.name,
         input_digest=target.input_digest,
-        uv=_uv_version(),
+        uv=process.run([uv(), "--version"]).text.split()[1],
         cutoff=target.cutoff,
         runtime=target.runtime.name,
         python=tuple(sorted(target.python)),
         platform=target.platform,
         installed_bytes=target.installed_bytes,
-        provided=provided,
+        provided=own,
         slices=tuple(slices),
         digest="",
     )
-
-
-def _uv_version() -> str:
-    return process.run([uv(), "--version"]).text.split()[1]
-
-
-def resolve_tools(tools: Toolset, cutoff: str) -> str:
-    """Return the hashed requirements of one tool list, for every platform."""
-    with tempfile.TemporaryDirectory() as name:
-        options = ("--universal", "--python-version", tools.python, "--exclude-newer", cutoff)
-        text = compiled(Path(name), tools.packages, *options, "--generate-hashes")
-    return f"# {locks.GENERATED}\n{text}"
 
 
 def tool_pins(text: str) -> list[tuple[str, str]]:
@@ -255,33 +225,34 @@ def tool_pins(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def run(*names: str, root: Path = ROOT) -> int:
-    """Write the locks of the tools and of the named targets (by default all) again; return 0.
+def run(*names: str, root: Path = ROOT) -> None:
+    """Write the locks of the tools and of the named targets (by default all) again.
 
     Nothing is written before everything is resolved, so a failure leaves the locks as they were.
     """
     loaded = [targets.load(name, root=root) for name in names or targets.names(root=root)]
     files: dict[Path, str] = {}
     surplus: set[Path] = set()
-    summary = []
-    for tools in targets.toolsets(root=root):
-        print(f"locking {tools.name}", file=sys.stderr)
-        files[root / f"lockfiles/{tools.name}.txt"] = resolve_tools(tools, loaded[0].cutoff)
+    said = []
+    for name, tools in targets.toolsets(root=root).items():
+        print(f"locking {name}", file=sys.stderr)
+        options = ("--universal", "--python-version", tools["python"], "--generate-hashes")
+        cutoff = ("--exclude-newer", loaded[0].cutoff)
+        with tempfile.TemporaryDirectory() as folder:
+            text = compiled(Path(folder), tools["packages"], *options, *cutoff)
+        files[root / f"lockfiles/{name}.txt"] = f"# {locks.GENERATED}\n{text}"
     for target in loaded:
         print(f"locking target {target.name}", file=sys.stderr)
         lock = resolve(target)
-        folder = root / "lockfiles" / target.name
-        files |= {folder / name: text for name, text in locks.texts(lock).items()}
-        surplus |= {*folder.glob("*.txt")} - {*files}
+        place = root / "lockfiles" / target.name
+        files |= {place / name: text for name, text in locks.texts(lock).items()}
+        surplus |= {*place.glob("*.txt")} - {*files}
         count = len(lock.pins)
-        summary.append(
-            f"{target.name}: {count} packages in {len(lock.slices)} slices, uv {lock.uv}"
-        )
+        said.append(f"{target.name}: {count} packages in {len(lock.slices)} slices, uv {lock.uv}")
     for path in (*files, *surplus):
         locks.refuse_hand_written(path)
     for path, text in files.items():
-        locks.write_generated(path, text)
+        write_text(path, text)
     for path in surplus:
         path.unlink()
-    print("\n".join(summary))
-    return 0
+    print("\n".join(said))

@@ -27,10 +27,7 @@ _FREE_TEXT = 80
 
 
 def licence(about: Message) -> str:
-    """Return the licence in a package's METADATA, ``""`` where there is none.
-
-    It is the SPDX expression (PEP 639), else the older field, else the classifiers.
-    """
+    """Return the SPDX expression (PEP 639), else the older field, else the classifiers, else ``""``."""
     older = about.get("License", "").strip()
     classes = [
         one.rpartition(" :: ")[2]
@@ -42,10 +39,7 @@ def licence(about: Message) -> str:
 
 
 def document(lock: Lock, python: str, licences: Mapping[str, str]) -> dict[str, Any]:
-    """Return the document for the packages that ``lock`` installs into Python ``3.x``.
-
-    ``licences`` is package → licence.
-    """
+    """Return the document for what ``lock`` installs into Python ``3.x``; ``licences``: package → licence."""
     rows = [
         _component(stage, one, licences.get(one.name, ""))
         for stage, one in lock.packages(python).values()

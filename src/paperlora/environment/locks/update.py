@@ -63,12 +63,12 @@ def pins(*, root: Path = ROOT) -> dict[tuple[str, str], Pin]:
         for stage, one in lock.pins:
             why = asked.get(one.name) or f"required by {', '.join(users.get(one.name, ['?']))}"
             found[name, one.name] = Pin(version=one.version, stage=stage, why=why)
-    for tool in targets.toolsets(root=root):
-        path = root / f"lockfiles/{tool.name}.txt"
+    for name in targets.toolsets(root=root):
+        path = root / f"lockfiles/{name}.txt"
         if path.exists():
             for package, version in resolve.tool_pins(path.read_text(encoding="utf-8")):
-                why = f"tools of `{tool.name}`"
-                found[tool.name, package] = Pin(version=version, stage="", why=why)
+                why = f"tools of `{name}`"
+                found[name, package] = Pin(version=version, stage="", why=why)
     return found
 
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from paperlora.environment.core import identity
 from paperlora.environment.core import lock as locks
+from paperlora.environment.core import verify
+from paperlora.files import sha256_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ def _only_the_site(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fingerprint(root: Path) -> str:
-    return identity.fingerprint(identity.of("cuda", root=root))
+    return sha256_json(verify.identity("cuda", root=root))
 
 
 def test_the_same_environment_has_the_same_fingerprint(locked: Path) -> None:
@@ -43,6 +44,6 @@ def test_a_version_a_locked_file_and_an_extra_package_change_it(locked: Path, si
 
 def test_a_package_that_differs_from_its_pin_has_no_locked_hash(locked: Path, site: Path) -> None:
     (site / "beta-2.0.dist-info/METADATA").write_text("Name: beta\nVersion: 1.9\n")
-    packages = identity.of("cuda", root=locked)["packages"]
+    packages = verify.identity("cuda", root=locked)["packages"]
     assert packages["beta"] == ["1.9", ""]
     assert len(packages["alpha"][1]) == 64

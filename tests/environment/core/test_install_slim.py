@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from paperlora.environment.core import intact
-from paperlora.environment.core import slim as module
+from paperlora.environment.core import install, intact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +31,7 @@ def site(tmp_path: Path) -> Path:
 
 def slim(site: Path) -> tuple[int, int]:
     prefix = site.parents[2]
-    return module.slim(prefix, [site], root=prefix.parent)
+    return install.slim(prefix, [site], root=prefix.parent)
 
 
 def test_declared_files_go_with_the_folders_that_they_leave_empty(site: Path) -> None:
