@@ -74,10 +74,9 @@ def room(places: Iterable[Path]) -> Iterator[Line]:
 def shared_memory(place: Path = Path("/dev/shm")) -> Line:  # noqa: S108 - where the kernel has it
     """Return whether there is enough shared memory; a container gets 64 MB by default."""
     free = shutil.disk_usage(place).free if os.access(place, os.W_OK) else 0
-    state, remedy = GOOD, ""
-    if free < _LITTLE_SHARED:
-        state, remedy = FINDING, "give the container more: docker run --shm-size 64m"
-    return Line("shared memory", state, f"{human(free)} free", remedy)
+    short = free < _LITTLE_SHARED
+    remedy = "give the container more: docker run --shm-size 64m" if short else ""
+    return Line("shared memory", FINDING if short else GOOD, f"{human(free)} free", remedy)
 
 
 def token() -> Line:
