@@ -69,7 +69,7 @@ class DataError(PaperloraError):
 
 INTERRUPTED = 130
 
-DAMAGED = "`nox -s verify -- --files` lists what is missing or changed in the environment"
+DAMAGED = "`env/nox -s verify -- --files` lists what is missing or changed in the environment"
 """The remedy when a library cannot be imported."""
 
 FOREIGN = {

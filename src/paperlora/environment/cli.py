@@ -29,38 +29,54 @@ def add(command: Callable[..., argparse.ArgumentParser], fits: Callable[[], Sequ
     examined = command("doctor", examine, "check driver, GPU, memory and disk, and what fits")
     sbom = command("sbom", _sbom, "print the locked packages as a CycloneDX document")
     command(
-        "check", _check, "check the locks without a network: fresh, whole, consistent, in order"
+        "check",
+        _check,
+        "check that the locks are up to date, complete and in stage order; needs no network",
     )
-    order = command("order", _order, "install the stages one by one to prove that they only add")
+    order = command(
+        "order", _order, "install stage by stage, and test that no stage changes an earlier one"
+    )
     order.add_argument("--target", default="cuda", help="target to install (default: cuda)")
     order.add_argument("--python", default="", help="interpreter to use (default: this one)")
-    order.add_argument("--train", action="store_true", help="then train the tiny model there")
+    order.add_argument(
+        "--train", action="store_true", help="then train the tiny model in that environment"
+    )
     order.add_argument("--keep", type=Path, metavar="DIR", help="keep the environment in DIR")
-    parity = command("parity", _parity, "compare a Colab runtime, our install on it, and the host")
-    freeze = "compare with other packages: a freeze, a commit, or `here`"
+    parity = command(
+        "parity",
+        _parity,
+        "compare a Colab runtime before and after the install, and this lock's host",
+    )
+    freeze = (
+        "other packages: a file of `pip freeze`, a commit of backend-info, or `here` (this Python)"
+    )
     parity.add_argument("--freeze", default="", metavar="FILE", help=freeze)
     parity.add_argument("--fetch", action="store_true", help="get missing metadata from the index")
-    parity.add_argument("--keep", action="store_true", help="store that metadata with the locks")
+    parity.add_argument("--keep", action="store_true", help="store what --fetch got with the locks")
     parity.add_argument("--all", action="store_true", help="show every package of the runtime")
     drift = command("drift", _drift, "show what changed in Colab since a target was locked")
-    freeze = "a newer freeze, or a commit"
+    freeze = "a newer file of `pip freeze`, or a commit of backend-info"
     drift.add_argument("--freeze", required=True, metavar="FILE", help=freeze)
-    update = command("update", _update, "move the cutoff, lock again, and list the changes")
-    cutoff = "ignore files published after this time (default: today)"
+    update = command(
+        "update", _update, "use packages up to today, lock again, and list the changes"
+    )
+    cutoff = "ignore files published after this time, as 2026-11-20T00:00:00Z (default: today)"
     update.add_argument("--cutoff", default="", help=cutoff)
-    update.add_argument("--runtime", default="", help="first record this Colab runtime (--freeze)")
-    freeze = "commit of its freeze, or FILE@COMMIT"
+    update.add_argument(
+        "--runtime", default="", help="add this Colab runtime first; needs --freeze"
+    )
+    freeze = "commit of googlecolab/backend-info; without a network FILE@COMMIT"
     update.add_argument("--freeze", default="", metavar="COMMIT", help=freeze)
-    lock = command("lock", _lock, "resolve the targets again and write the lockfiles")
+    lock = command("lock", _lock, "choose the versions again and write the lock files")
     lock.add_argument("--target", nargs="*", default=[], help="targets to lock (default: all)")
     for one in (check, examined, sbom):
-        target = "target of the lock (default: $PAPERLORA_TARGET, else the installed one)"
+        target = "cuda, colab-2026.04 or colab-2026.07 (default: $PAPERLORA_TARGET, else the installed one)"
         one.add_argument("--target", default="", help=target)
     for one in (parity, drift):
         target = "Colab target (default: colab-2026.04)"
         one.add_argument("--target", default="colab-2026.04", help=target)
     for one in (check, examined, parity, drift):
-        one.add_argument("--json", action="store_true", help="print JSON for a program")
+        one.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _verify(arguments: argparse.Namespace) -> None:

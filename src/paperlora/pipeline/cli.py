@@ -90,7 +90,7 @@ def _run_options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument(
         "--run",
-        help="name of the run, or its folder (default: the name of the configuration, with that of a folder of papers)",
+        help="name of the run, or its folder (default: the configuration's name, with that of the papers)",
     )
     options.add_argument(
         "--set",

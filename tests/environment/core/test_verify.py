@@ -105,7 +105,7 @@ def test_a_lock_is_stale_when_its_inputs_change(locked: Path) -> None:
     path = locked / "env/stages.toml"
     path.write_text(path.read_text().replace("==2.0", "==2.1"))
     (found,) = verify.stale("cuda", root=locked)
-    assert str(found) == "lock of cuda: stale: env/*.toml changed after it → nox -s lock"
+    assert str(found) == "lock of cuda: stale: env/*.toml changed after it → env/nox -s lock"
 
 
 def test_a_changed_slice_and_a_missing_one_are_named(locked: Path) -> None:

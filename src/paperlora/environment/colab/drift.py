@@ -82,5 +82,5 @@ def run(target_name: str, source: str, *, as_json: bool = False, root: Path = RO
     if important:
         raise FindingsError(
             f"{len(important)} packages changed that matter to the lock of {target_name}",
-            remedy="run `nox -s update` with this freeze",
+            remedy="run `env/nox -s update` with this freeze",
         )

@@ -210,7 +210,7 @@ def run(
     if wrong:
         raise FindingsError(
             f"{target_name} does not suit this runtime: {'; '.join(wrong)}",
-            remedy="use the runtime that it was locked for, or lock again with `nox -s update`",
+            remedy="use the runtime that it was locked for, or lock again with `env/nox -s update`",
         )
 
 

@@ -127,7 +127,7 @@ def changed_slices(lock: Lock, *, root: Path = ROOT) -> list[Finding]:
         pairs = zip_longest(seen, slice_text(lock, part).encode().split(b"\n"))
         if line := next((n for n, (one, two) in enumerate(pairs, 1) if one != two), 0):
             problems[part.file] = f"was changed: line {line}"
-    remedy = "restore the folder with git, or run nox -s lock"
+    remedy = "restore the folder with git, or run env/nox -s lock"
     return [
         Finding(f"lockfiles/{lock.target}/{name}", problem, remedy)
         for name, problem in sorted(problems.items())
@@ -147,7 +147,7 @@ def refuse_hand_written(path: Path) -> None:
     if path.exists() and GENERATED not in path.read_text(encoding="utf-8").split("\n", 1)[0]:
         raise InputError(
             f"{path} was not generated, so it is not overwritten",
-            remedy="move it away and run `nox -s lock` again",
+            remedy="move it away and run `env/nox -s lock` again",
         )
 
 
@@ -165,7 +165,7 @@ def load(target: str, *, root: Path = ROOT) -> Lock:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise EnvironmentNotVerifiedError(
             f"{path} cannot be read ({type(error).__name__}: {error})",
-            remedy="restore it from the repository or run `nox -s lock`",
+            remedy="restore it from the repository or run `env/nox -s lock`",
         ) from None
 
 

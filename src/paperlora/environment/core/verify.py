@@ -44,7 +44,7 @@ def stale(target: str, *, root: Path = ROOT) -> list[Finding]:
     found = locks.changed_slices(lock, root=root)
     if lock.input_digest != targets.load(target, root=root).input_digest:
         problem = "stale: env/*.toml changed after it"
-        found.insert(0, Finding(f"lock of {target}", problem, "nox -s lock"))
+        found.insert(0, Finding(f"lock of {target}", problem, "env/nox -s lock"))
     return found
 
 

@@ -178,7 +178,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def main(argv: list[str]) -> int:
     """Run the session's command line and return its exit code."""
-    parser = argparse.ArgumentParser(prog="nox -s image --", description="Build the images.")
+    parser = argparse.ArgumentParser(prog="env/nox -s image --", description="Build the images.")
     parser.add_argument("variants", nargs="*", help="tools, cuda (default: both)")
     parser.add_argument(
         "--name", default="paperlora", help="name before the tag (default: paperlora)"

@@ -35,7 +35,7 @@ FOLLOWERS = (
     ".github/workflows/update.yml",
 )
 _STAGE = re.compile(r"--stage[ =]([\w-]+)|(?<![\w-])\d\d-([a-z]+)\.txt")
-_LOCK = "nox -s lock"
+_LOCK = "env/nox -s lock"
 _COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 # What lock.json may render into a slice: anything else could become a line of its own there.
 _PIN = re.compile(r"[a-z0-9-]+==[\w.+!-]+( [0-9a-f]{64})+")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from paperlora.environment.core.lock import Lock, Metadata, Package
     from paperlora.environment.core.target import Stage, Target
 
-REMEDY = "nox -s lock, or correct the slice"
+REMEDY = "env/nox -s lock, or correct the slice"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ def _requirements(
     for name in there:
         if after.packages[name].requires != locked[name].requires:
             problem = f"stage {stage}: its wheel has other requirements than the lock"
-            yield Finding(name, problem, "nox -s lock")
+            yield Finding(name, problem, "env/nox -s lock")
     environment = metadata.marker_environment(python)
     for bad in metadata.unmet(after.packages, environment, of=there):
         problem = f"stage {stage}: requires {bad.requirement}, found {bad.found or 'nothing'}"

@@ -218,7 +218,9 @@ def tool_pins(text: str) -> list[tuple[str, str]]:
         entry = _ENTRY.match(text, place)
         if entry is None:
             line = text.count("\n", 0, place) + 1
-            raise DataError(f"line {line} does not begin a pin with hashes", remedy="nox -s lock")
+            raise DataError(
+                f"line {line} does not begin a pin with hashes", remedy="env/nox -s lock"
+            )
         if entry[1]:
             found.append((entry[1], entry[2]))
         place = entry.end()

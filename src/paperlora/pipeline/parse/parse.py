@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from paperlora.pipeline.config import CorpusConfig
 
 _CHILDREN = 2  # at a time; each of them may use the whole memory limit
-_REMEDY = "put PDFs with a text layer into that folder, or download some with `paperlora fetch`"
+_REMEDY = (
+    "put PDFs with a text layer into that folder, or download some: `env/nox -s fetch -- --help`"
+)
 
 
 def command(
