@@ -1,4 +1,6 @@
 """Pinned environments: what each one should hold, what it holds, and how the two differ.
 
-The ``__init__`` of each folder describes it. Nothing here imports the pipeline.
+``cli`` has the commands. ``core`` runs before any package is installed; ``locks`` makes and checks the
+locks; ``colab`` compares with Colab; ``host`` examines this machine; ``image`` builds the images. Nothing
+here imports the pipeline.
 """

@@ -101,7 +101,9 @@ def test_without_wheel_and_network_the_remedy_names_both(models, monkeypatch):
     (store.cache() / "toy-1-py3-none-any.whl").unlink()
     seen = []
     monkeypatch.setattr(process, "call", lambda command: seen.append(command) or 2)
-    with pytest.raises(NetworkError, match=r"toy==1 was not fetched.*download toy-1-py3-none-any.whl yourself"):
+    with pytest.raises(
+        NetworkError, match=r"toy==1 was not fetched.*download toy-1-py3-none-any.whl yourself"
+    ):
         store.obtain("toy")
     assert {"--require-hashes", "--no-deps"} <= set(seen[0])
 
