@@ -88,7 +88,7 @@ def test_stop_leaves_a_checkpoint_from_which_the_next_run_goes_on(runs: str) -> 
     container = docker("run", "-d", *limits, f"{NAME}:cuda", *command).strip()
     try:
         until = time.monotonic() + 300
-        while read(runs, "stopped/metrics.jsonl").count("\n") < 3:
+        while read(runs, "stopped/checkpoints/metrics.jsonl").count("\n") < 3:
             state = docker("inspect", "-f", "{{.State.Status}}", container).strip()
             assert state == "running", docker("logs", container)
             assert time.monotonic() < until, "no step in five minutes"
@@ -96,7 +96,7 @@ def test_stop_leaves_a_checkpoint_from_which_the_next_run_goes_on(runs: str) -> 
         assert docker("inspect", "-f", "{{.State.ExitCode}}", container).strip() == "130"
     finally:
         docker("rm", "-f", container)
-    before = read(runs, "stopped/metrics.jsonl").splitlines()
+    before = read(runs, "stopped/checkpoints/metrics.jsonl").splitlines()
     assert len(before) < steps
     inside(*command, options=("-v", f"{runs}:/runs"))
     after = read(runs, "stopped/metrics.jsonl").splitlines()
