@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import paperlora
-from paperlora import __main__
+from paperlora import __main__, errors
 from paperlora.environment.image import build
 from paperlora.errors import InputError
 from paperlora.files import ROOT, sha256_file
@@ -133,6 +133,28 @@ def test_the_readme_can_be_read_in_one_go():
     text = README.read_text(encoding="utf-8")
     assert not too_long(text), f"{len(text.split())} words"
     assert too_long(text + " word" * LONGEST)
+
+
+def wrong_exit_codes(text):
+    """Return the errors whose exit code has another meaning, or none, in the table of the README."""
+    rows = dict(re.findall(r"^\| (\d+) \| (.*) \|$", text, re.MULTILINE))
+    words = {
+        errors.FindingsError: "check",
+        errors.InputError: "input",
+        errors.EnvironmentNotVerifiedError: "environment",
+        errors.NetworkError: "network",
+        errors.DataError: "data",
+    }
+    return [
+        kind.__name__ for kind, word in words.items() if word not in rows.get(str(kind.code), "")
+    ]
+
+
+def test_the_readme_has_the_exit_codes():
+    text = README.read_text(encoding="utf-8")
+    assert wrong_exit_codes(text) == []
+    assert wrong_exit_codes(text.replace("| 4 | network", "| 4 | disk")) == ["NetworkError"]
+    assert wrong_exit_codes(text.replace("| 5 | data", "| 6 | data")) == ["DataError"]
 
 
 def test_the_readme_links_every_page():

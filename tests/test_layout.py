@@ -76,6 +76,12 @@ CORE = "paperlora.environment.core"
             f"{CORE}.a imports {PIPELINE}",
         ),
         (wrong_directions, "pipeline/a.py", "import paperlora.environment.core.b", ""),
+        (
+            wrong_directions,
+            "pipeline/parse/a.py",
+            "from ..dataset import b",
+            f"{PIPELINE}.parse.a imports a relative module",
+        ),
         (cycles, "a.py", "import paperlora.b", ""),
         (cycles, "a.py", "import paperlora.a", "paperlora.a"),
         (heavy, "pipeline/parse/a.py", "def f():\n    import torch", ""),

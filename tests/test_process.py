@@ -96,12 +96,18 @@ def starts_processes(source):
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             names = [f"{node.value.id}.{node.attr}"]
+        elif isinstance(node, ast.Name):
+            names = [node.id]
         for name in names:
             top, _, rest = name.partition(".")
             if (
                 top in {"subprocess", "pty", "multiprocessing", "_posixsubprocess"}
                 or (top in {"os", "posix"} and STARTERS.match(rest))
-                or re.search(r"ProcessPool|create_subprocess|futures\.process", name)
+                or re.search(
+                    r"ProcessPool|create_subprocess|futures\.process|multiprocessing", name
+                )
+                # a module that is named by a text may be any module
+                or re.search(r"__import__|import_module", name)
             ):
                 found.append(name)
     return found
@@ -132,6 +138,10 @@ def test_no_other_module_starts_a_process():
         "import pty",
         "from concurrent.futures import ProcessPoolExecutor",
         "import asyncio; asyncio.create_subprocess_exec('x')",
+        "import torch.multiprocessing",
+        "__import__('subprocess').run([])",
+        "import importlib; importlib.import_module('subprocess')",
+        "from importlib import import_module",
     ],
 )
 def test_a_module_that_starts_one_is_found(line):
