@@ -225,6 +225,12 @@ FAULTS: dict[str, tuple[Damage, str]] = {
     "an image with a stage of its own": (
         text("docker/Dockerfile", "--stage model", "--stage extra"),
         "docker/Dockerfile: names stage extra"),
+    "an image without a stage": (
+        text("docker/Dockerfile", "RUN install.sh --stage model # 20-model.txt\n", ""),
+        "docker/Dockerfile: does not install stage model"),
+    "an image whose stage is only a comment": (
+        text("docker/Dockerfile", "RUN install.sh --stage model", "# RUN install.sh --stage model"),
+        "docker/Dockerfile: does not install stage model"),
     "a script that names an old slice": (
         lambda root: (root / "noxfile.py").write_text('call("lockfiles/cuda/20-models.txt")'),
         "noxfile.py: names stage models"),
@@ -255,7 +261,9 @@ def test_the_locks_that_ship_pass() -> None:
 
 
 def test_a_comment_names_no_stage(whole: Path) -> None:
-    (whole / "docker/Dockerfile").write_text("# --stage nowhere\nRUN x --stage base\n")
+    (whole / "docker/Dockerfile").write_text(
+        "# --stage nowhere\nRUN x --stage base\nRUN x --stage model\n"
+    )
     assert check.findings(root=whole) == []
 
 

@@ -144,13 +144,17 @@ def _in_the_runtime(target: Target, lock: Lock) -> Iterator[Finding]:
 
 
 def order_elsewhere(*, root: Path = ROOT) -> Iterator[Finding]:
-    """Yield where a file names an unknown stage, or stages in another order than the declared one."""
+    """Yield where a file names an unknown stage, or stages in another order, or the image lacks one."""
     numbers = {stage.name: stage.number for stage in targets.stages(root=root)}
     for name in FOLLOWERS:
         path = root / name
         text = _COMMENT.sub("", path.read_text(encoding="utf-8")) if path.exists() else ""
-        last = ""
-        for stage in (match[1] or match[2] for match in _STAGE.finditer(text)):
+        last, named = "", [match[1] or match[2] for match in _STAGE.finditer(text)]
+        if text and name == "docker/Dockerfile":
+            for stage in sorted(numbers.keys() - {*named}):
+                problem = f"does not install stage {stage} of env/stages.toml"
+                yield Finding(name, problem, "add it there")
+        for stage in named:
             if stage not in numbers:
                 problem = f"names stage {stage}, which env/stages.toml does not have"
                 yield Finding(name, problem, "rename it there")
