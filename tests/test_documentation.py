@@ -64,9 +64,30 @@ def broken_links(text: str, folder: Path) -> list[str]:
         page = folder / name
         if "://" in link:
             continue
-        if not page.exists() or (anchor and anchor not in anchors(page.read_text("utf-8"))):
+        there = page.is_file() or not name  # without a name it is this page
+        if not there or (
+            anchor and anchor not in anchors(page.read_text("utf-8") if name else text)
+        ):
             broken.append(link)
     return broken
+
+
+def test_a_link_into_the_same_page_is_followed():
+    text = "# Build\n\n[above](#build) and [nowhere](#built)\n"
+    assert broken_links(text, ROOT / "docs") == ["#built"]
+
+
+def wrong_targets(text: str) -> list[str]:
+    """Return the targets that a page names and that env/targets.toml does not have."""
+    known = tomllib.loads((ROOT / "env/targets.toml").read_text(encoding="utf-8"))["target"]
+    return [name for name in re.findall(r"--target ([a-z][\w.-]*)", text) if name not in known]
+
+
+@pytest.mark.parametrize("page", [README, *DOCS], ids=lambda page: page.name)
+def test_targets_are_there(page):
+    text = page.read_text(encoding="utf-8")
+    assert wrong_targets(text) == []
+    assert wrong_targets(f"{text} --target colab-2026.05") == ["colab-2026.05"]
 
 
 def missing_paths(text: str) -> list[str]:

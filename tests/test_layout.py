@@ -9,6 +9,7 @@ from layout import (
     ENVIRONMENT,
     ORDER,
     SOURCE,
+    busy_folders,
     cycles,
     heavy,
     long_modules,
@@ -19,7 +20,7 @@ from layout import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-CHECKS = (wrong_directions, cycles, heavy, long_modules, undescribed)
+CHECKS = (wrong_directions, busy_folders, cycles, heavy, long_modules, undescribed)
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -82,6 +83,19 @@ CORE = "paperlora.environment.core"
             "from ..dataset import b",
             f"{PIPELINE}.parse.a imports a relative module",
         ),
+        (busy_folders, "pipeline/__init__.py", '"""Do."""\nimport logging', ""),
+        (
+            busy_folders,
+            "pipeline/model/__init__.py",
+            '"""Do."""\nimport torch',
+            f"{PIPELINE}.model imports torch",
+        ),
+        (
+            busy_folders,
+            "pipeline/__init__.py",
+            f'"""Do."""\nfrom {PIPELINE} import report',
+            f"{PIPELINE} imports {PIPELINE}",
+        ),
         (cycles, "a.py", "import paperlora.b", ""),
         (cycles, "a.py", "import paperlora.a", "paperlora.a"),
         (heavy, "pipeline/parse/a.py", "def f():\n    import torch", ""),
@@ -92,6 +106,24 @@ CORE = "paperlora.environment.core"
             "pipeline/parse/a.py",
             "try:\n    from torch.nn import Linear\nexcept ImportError:\n    pass",
             f"{PIPELINE}.parse.a imports torch.nn",
+        ),
+        (
+            heavy,
+            "pipeline/parse/a.py",
+            "try:\n    import x\nexcept ImportError:\n    import torch",
+            f"{PIPELINE}.parse.a imports torch",
+        ),
+        (
+            heavy,
+            "pipeline/parse/a.py",
+            "if not TYPE_CHECKING:\n    import torch",
+            f"{PIPELINE}.parse.a imports torch",
+        ),
+        (
+            heavy,
+            "pipeline/parse/a.py",
+            "import safetensors.torch",
+            f"{PIPELINE}.parse.a imports safetensors.torch",
         ),
         (heavy, "pipeline/train/plan.py", "import torch", f"{PIPELINE}.train.plan imports torch"),
         (long_modules, "a.py", "x = 1\n" * 300, ""),
@@ -110,6 +142,18 @@ def test_a_made_up_tree_that_breaks_a_rule_is_found(
     (source / "__init__.py").write_text('"""Do something."""')
     path.write_text(text)
     assert check(source) == ([problem] if problem else [])
+
+
+def test_a_detour_to_the_right_is_found(tmp_path: Path) -> None:
+    source = tmp_path / "paperlora"
+    for name, text in {
+        "pipeline/fetch/a.py": f"from {PIPELINE} import helpers",
+        "pipeline/helpers.py": f"from {PIPELINE}.report import b",
+        "pipeline/report/b.py": "",
+    }.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(text)
+    assert f"{PIPELINE}.fetch.a imports {PIPELINE}.report.b" in wrong_directions(source)
 
 
 def test_a_cycle_through_several_modules_is_found(tmp_path: Path) -> None:

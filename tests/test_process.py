@@ -82,34 +82,30 @@ def test_a_block_that_fails_leaves_no_child_behind():
     assert child not in process._running
 
 
-STARTERS = re.compile(r"system|popen|exec|spawn|posix_spawn|fork")
+# By their last word, however the module that has them is called there.
+STARTERS = re.compile(
+    r"(os\.)?(system|popen\d?|exec[lv]\w*|spawn\w*|posix_spawnp?|fork(pty)?|startfile)"
+    r"|subprocess\w*|pty|multiprocessing|_posixsubprocess|runpy|create_subprocess\w*"
+    r"|ProcessPoolExecutor|process_map|__import__|import_module"
+)
 
 
 def starts_processes(source):
     """Return the names by which a module could start a process without paperlora.process."""
     found = []
     for node in ast.walk(ast.parse(source)):
-        names = []
+        words = []
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            words = [part for alias in node.names for part in alias.name.split(".")]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            names = [f"{node.value.id}.{node.attr}"]
-        elif isinstance(node, ast.Name):
-            names = [node.id]
-        for name in names:
-            top, _, rest = name.partition(".")
-            if (
-                top in {"subprocess", "pty", "multiprocessing", "_posixsubprocess"}
-                or (top in {"os", "posix"} and STARTERS.match(rest))
-                or re.search(
-                    r"ProcessPool|create_subprocess|futures\.process|multiprocessing", name
-                )
-                # a module that is named by a text may be any module
-                or re.search(r"__import__|import_module", name)
-            ):
-                found.append(name)
+            words = [*node.module.split("."), *(alias.name for alias in node.names)]
+            if node.module in {"os", "posix"} and "*" in words:
+                found.append(f"from {node.module} import *")
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) != "platform":
+            words = [node.attr]
+        elif isinstance(node, ast.Name) and node.id in {"__import__", "import_module"}:
+            words = [node.id]
+        found += [word for word in words if STARTERS.fullmatch(word)]
     return found
 
 
@@ -139,6 +135,13 @@ def test_no_other_module_starts_a_process():
         "from concurrent.futures import ProcessPoolExecutor",
         "import asyncio; asyncio.create_subprocess_exec('x')",
         "import torch.multiprocessing",
+        "import os as o; o.popen('x')",
+        "from os import *",
+        "import concurrent.futures as c; c.ProcessPoolExecutor()",
+        "loop.subprocess_exec(None, 'x')",
+        "from paperlora import process; process.subprocess.run([])",
+        "import shutil; shutil.os.system('x')",
+        "import runpy",
         "__import__('subprocess').run([])",
         "import importlib; importlib.import_module('subprocess')",
         "from importlib import import_module",
@@ -146,7 +149,8 @@ def test_no_other_module_starts_a_process():
 )
 def test_a_module_that_starts_one_is_found(line):
     assert starts_processes(line)
-    assert not starts_processes("import os, signal; os.environ; os.replace('a', 'b')")
+    harmless = "import os, platform; os.environ; os.replace('a', 'b'); platform.system()"
+    assert not starts_processes(harmless)
 
 
 def test_after_an_interruption_no_child_starts(monkeypatch):

@@ -68,11 +68,12 @@ def top_imports(path: Path, names: set[str]) -> set[str]:
     found: set[str] = set()
     while todo:
         statement = todo.pop()
-        if isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
+        if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
             todo += statement.orelse
         elif not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
             found |= set(imported(statement, names))
-            todo += [node for node in ast.iter_child_nodes(statement) if isinstance(node, ast.stmt)]
+            inner = (ast.stmt, ast.ExceptHandler, ast.match_case)
+            todo += [node for node in ast.iter_child_nodes(statement) if isinstance(node, inner)]
     return found
 
 
@@ -82,13 +83,29 @@ def place(module: str) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
-def wrong_directions(source: Path) -> list[str]:
-    """Return each import that goes from left to right, or from the environment to the pipeline."""
+def reach(source: Path) -> dict[str, set[str]]:
+    """Return module → the modules that it imports, also through others and for types."""
     found = modules(source)
+    reached = {module: imports(path, set(found)) for module, path in found.items()}
+    growing = True
+    while growing:
+        growing = False
+        for module, others in reached.items():
+            further = set().union(*(reached.get(other, set()) for other in others)) - others
+            growing = growing or bool(further)
+            reached[module] = others | further
+    return reached
+
+
+def wrong_directions(source: Path) -> list[str]:
+    """Return each import to a folder on the right, or from the environment to the pipeline.
+
+    An import through a module that stands in no folder counts too.
+    """
     wrong = []
-    for module, path in found.items():
+    for module, others in reach(source).items():
         half, folder = place(module)
-        for other in sorted(imports(path, set(found))):
+        for other in sorted(others):
             to_half, to_folder = place(other)
             right = half == to_half == "pipeline" and folder in ORDER and to_folder in ORDER
             right = right and ORDER.index(to_folder) > ORDER.index(folder)
@@ -100,19 +117,24 @@ def wrong_directions(source: Path) -> list[str]:
     return wrong
 
 
+def busy_folders(source: Path) -> list[str]:
+    """Return each ``__init__`` that imports this package or a slow library.
+
+    It runs before every module of its folder, so its imports would be those of all of them.
+    """
+    found = modules(source)
+    return [
+        f"{module} imports {name}"
+        for module, path in found.items()
+        if path.name == "__init__.py"
+        for name in sorted(imports(path, set(found)))
+        if name.split(".")[0] in {*HEAVY, "paperlora"}
+    ]
+
+
 def cycles(source: Path) -> list[str]:
     """Return the modules that import themselves through others, imports for types included."""
-    found = modules(source)
-    graph = {module: imports(path, set(found)) & set(found) for module, path in found.items()}
-    reach = {module: set(others) for module, others in graph.items()}
-    growing = True
-    while growing:
-        growing = False
-        for module, others in reach.items():
-            further = set().union(*(reach[other] for other in others)) - others
-            growing = growing or bool(further)
-            reach[module] = others | further
-    return sorted(module for module, others in reach.items() if module in others)
+    return sorted(module for module, others in reach(source).items() if module in others)
 
 
 def heavy(source: Path) -> list[str]:
@@ -132,7 +154,9 @@ def heavy(source: Path) -> list[str]:
             seen |= further
             todo += further
         wrong += [
-            f"{module} imports {name}" for name in sorted(seen) if name.split(".")[0] in HEAVY
+            f"{module} imports {name}"
+            for name in sorted(seen)
+            if name.split(".")[0] in HEAVY or name == "safetensors.torch"
         ]
     return wrong
 
