@@ -35,6 +35,13 @@ def test_a_change_of_the_inputs_is_named(run, other, phrase):
     assert freshness.changes(run, "work", INPUTS | other) == [phrase]
 
 
+def test_a_note_names_no_private_folder(run):
+    before = INPUTS | {"settings": {"corpus": {"papers": "/home/alice/A"}}}
+    freshness.write(run, "work", before, [])
+    now = INPUTS | {"settings": {"corpus": {"papers": "/home/alice/B"}}}
+    assert freshness.changes(run, "work", now) == ["corpus.papers A → B"]
+
+
 @pytest.mark.parametrize("content", [None, "{}", "[]", "no JSON", '{"inputs": "old digest"}'])
 def test_work_without_a_stamp_that_can_be_read_was_never_done(run, content):
     stamp = run / ".stamps" / "work.json"

@@ -119,6 +119,12 @@ def test_settings_that_are_not_valid_change_nothing(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_run_that_was_copied_without_its_hidden_files_is_still_one(tmp_path):
+    stored(tmp_path / "run", config="tiny")
+    (tmp_path / "run" / ".lock").unlink()
+    assert stored(tmp_path / "run", overrides=["eval.seed=3"]).config.eval.seed == 3
+
+
 def test_a_run_that_is_not_there_is_answered_with_close_names(tmp_path):
     for name in ("demo", "demo-more", "other"):
         stored(tmp_path / name, config="tiny")

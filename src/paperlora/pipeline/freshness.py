@@ -19,6 +19,7 @@ _PACKAGE = Path(__file__).parents[1]
 # Every command uses these.
 _SHARED = ("errors.py", "files.py", "process.py", "pipeline/text.py")
 _ABSENT = object()
+_FOLDERS = ("corpus.papers", "model.id")
 _PHRASES = {
     "code": "the code of {command}",
     "papers": "the papers",
@@ -75,18 +76,21 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any], command: str
         if old == new:
             continue
         if name != "settings":
-            yield _PHRASES[name].format(command=command)
+            yield _PHRASES.get(name, name).format(command=command)
             continue
         for section in sorted(old.keys() | new.keys()):
             one, other = old.get(section, {}), new.get(section, {})
             for key in sorted(one.keys() | other.keys()):
                 was, is_now = one.get(key, _ABSENT), other.get(key, _ABSENT)
                 if was != is_now:
-                    yield f"{section}.{key} {_shown(was)} → {_shown(is_now)}"
+                    path = f"{section}.{key}" in _FOLDERS
+                    yield f"{section}.{key} {_shown(was, path=path)} → {_shown(is_now, path=path)}"
 
 
-def _shown(value: object) -> str:
-    return "unset" if value is _ABSENT else str(value)
+def _shown(value: object, *, path: bool) -> str:
+    """Return a value as a note shows it; of a folder its last name, since a report has the note."""
+    text = "unset" if value is _ABSENT else str(value)
+    return Path(text).name if path else text
 
 
 def lost(run: Path, command: str) -> list[str] | None:

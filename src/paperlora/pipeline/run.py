@@ -171,7 +171,8 @@ def opened(run: Path, settings: Settings) -> Iterator[None]:
 
     Raises ``InputError`` when another process works there, or the folder holds something else.
     """
-    if run.is_dir() and any(run.iterdir()) and not (run / ".lock").exists():
+    ours = exists(run) or (run / ".lock").exists()
+    if run.is_dir() and any(run.iterdir()) and not ours:
         raise InputError(f"{run} is not empty and is not a run", remedy="name another --run")
     run.mkdir(parents=True, exist_ok=True)
     with (run / ".lock").open("w") as file:
