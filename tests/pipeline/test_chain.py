@@ -249,6 +249,24 @@ def test_training_again_keeps_the_adapter_that_was_there(done, capsys):
     assert "the scores were computed before a change: the adapter" in capsys.readouterr().err
 
 
+def test_a_forced_training_that_was_interrupted_is_resumed_without_force(done, monkeypatch):
+    from paperlora.pipeline.train import train
+
+    resumed, before = [], digest(done)
+
+    def interrupted(*_, resume, **__):
+        resumed.append(resume)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "train", interrupted)
+    execute(done, ["train"])  # complete: nothing to do
+    for forced in (["train"], []):
+        with pytest.raises(KeyboardInterrupt):
+            execute(done, ["train"], forced=forced)
+    assert resumed == [False, True]
+    assert digest(done) == before
+
+
 def test_a_training_in_another_environment_is_left_alone_and_said(done, capsys):
     before = digest(done)
     capsys.readouterr()

@@ -113,6 +113,9 @@ def execute(job: Job, names: Sequence[str]) -> None:
         if same and name not in job.forced and freshness.lost(job.run, name) == []:
             print(f"{name}: nothing changed{_elsewhere(job, name)}", file=sys.stderr)
         else:
+            if name in job.forced:
+                # interrupted, it is unfinished: the same command without --force resumes it
+                freshness.forget(job.run, name)
             _COMMANDS[name](job, read)
             freshness.write(job.run, name, read, [job.run / one for one in _OUTPUTS[name]])
         if name == "dataset":

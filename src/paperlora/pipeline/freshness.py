@@ -116,3 +116,8 @@ def write(run: Path, command: str, inputs: Mapping[str, Any], outputs: Iterable[
     )
     digests = {str(f.relative_to(run)): sha256_file(f) for f in files if f.is_file()}
     write_json(_path(run, command), {"inputs": inputs, "outputs": digests})
+
+
+def forget(run: Path, command: str) -> None:
+    """Remove the record of ``command``, so that it runs again."""
+    _path(run, command).unlink(missing_ok=True)

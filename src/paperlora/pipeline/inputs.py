@@ -55,14 +55,14 @@ def _parse(_: Path, config: RunConfig) -> dict[str, Any]:
     try:
         names = [pdf.name for pdf in parse.list_papers(papers_folder(config))]
         return {"papers": _digests(papers_folder(config), *names), "list": listed(config)}
-    except InputError:
+    except (InputError, OSError):
         return {}  # the folder is gone or its list damaged: a change, and `parse` says what is wrong
 
 
 def _model(config: RunConfig) -> dict[str, Any]:
     try:
         return store.pin(config.model.id)
-    except InputError:
+    except (InputError, OSError):
         return {}  # its folder is gone: a change, and `train` says what is wrong
 
 

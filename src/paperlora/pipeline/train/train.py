@@ -165,7 +165,7 @@ def _optimise(
                 keep(rng)
                 print(
                     f"stopped after step {progress.step} of {config.max_steps}; "
-                    "run the same command to resume from there",
+                    "run the same command, without --force, to resume from there",
                     file=sys.stderr,
                 )
                 raise KeyboardInterrupt
