@@ -493,7 +493,7 @@ def test_a_second_training_keeps_the_first_adapter(retrained, finished):
     # R2: adapter.1 is the old adapter, with the record of its own training, and stderr says so.
     run, result = retrained
     assert weights(run) != weights(finished)
-    assert tree(run / "adapter.1", but=("train.json",)) == tree(finished / "adapter")
+    assert tree(run / "adapter.1") == tree(finished / "adapter")
     assert (run / "adapter.1/train.json").read_bytes() == (finished / "train.json").read_bytes()
     assert json_of(run / "train.json")["train"]["max_steps"] == 4
     assert len(result.lines_with("adapter.1")) == 1, result.err
@@ -1298,13 +1298,13 @@ sys.exit(code or main(["eval", *common]))
 @pytest.mark.slow
 def test_a_hub_model_is_scored_at_the_commit_that_it_was_trained_on(run, model, papers, tmp_path):
     # F7: `main` moved between training and scoring.
-    import moving_hub
+    import hub
 
     (model / "files.json").unlink(missing_ok=True)
     newer = Path(shutil.copytree(model, tmp_path / "newer"))
     _change(newer)
     commits = {"1" * 40: model, "2" * 40: newer}
-    with moving_hub.serve("google/gemma-3n-E4B-it", commits) as endpoint:
+    with hub.serve("google/gemma-3n-E4B-it", commits) as endpoint:
         environment = {
             **os.environ,
             "HF_ENDPOINT": endpoint,

@@ -10,7 +10,7 @@ from paperlora.pipeline import chain, inputs, run
 from paperlora.pipeline.model import store
 from paperlora.pipeline.parse import parse
 
-ADAPTER = inputs.ADAPTER
+ADAPTER = inputs.ADAPTER[0]
 QUICK = (
     *("train.max_steps=4", "eval.questions=2", "eval.passages=1"),
     *("model.max_length=256", "eval.max_new_tokens=4"),
@@ -49,17 +49,18 @@ def finished(tmp_path_factory):
 @pytest.fixture
 def done(finished, papers, tmp_path):
     """A copy of the finished run; its papers are those of the original."""
-    return shutil.copytree(finished[0], tmp_path / "done")
+    return shutil.copytree(finished[0], tmp_path / "run")
 
 
 def execute(folder, names, *, papers=None, overrides=(), config=None, forced=(), **changes):
     """Do what the command line does for one command line."""
-    settings = run.settings(folder, config=config or (None if run.exists(folder) else "tiny"),
-                            papers=papers, overrides=overrides)  # fmt: skip
-    job = chain.Job(run=folder, settings=settings, forced=frozenset(forced),
-                    **{"environment": ENVIRONMENT, "device": "cpu", **changes})  # fmt: skip
-    chain.check(job, names)
-    with run.opened(folder, settings):
+    with run.locked(folder):
+        settings = run.settings(folder, config=config or (None if run.exists(folder) else "tiny"),
+                                papers=papers, overrides=overrides)  # fmt: skip
+        job = chain.Job(run=folder, settings=settings, forced=frozenset(forced),
+                        **{"environment": ENVIRONMENT, "device": "cpu", **changes})  # fmt: skip
+        chain.check(job, names)
+        run.store_settings(folder, settings)
         chain.execute(job, names)
 
 
@@ -159,7 +160,7 @@ def test_a_change_in_a_section_reaches_the_key_of_the_command_that_reads_it(done
     changed = [name for name in chain.CHAIN if before[name] != after[name]]
     section = override.partition(".")[0]
     assert changed == [name for name in chain.CHAIN if section in chain.SECTIONS[name]]
-    assert changed[0] == again == chain.first_again([override])
+    assert changed[0] == again == chain.first_again(override)
 
 
 def test_a_command_gets_its_sections_and_no_other(done):
@@ -221,12 +222,56 @@ def test_an_evaluation_without_an_adapter_is_refused(papers, tmp_path):
     assert not (tmp_path / "run" / "train.json").exists()
 
 
-@pytest.mark.parametrize("name", ["adapter/adapter_config.json", "train.json", inputs.ADAPTER])
+@pytest.mark.parametrize("name", [*inputs.ADAPTER, "train.json"])
 def test_half_an_adapter_is_refused(done, name):
     chain.require_adapter(done)
     (done / name).unlink()
     with pytest.raises(DataError, match=r"has (no adapter|an adapter without).*run `train`"):
         chain.require_adapter(done)
+
+
+def test_what_is_gone_is_not_said_to_have_changed(finished, done, monkeypatch):
+    folder = finished[1]
+    folder.rename(folder.with_name("away"))
+    try:
+        job = chain.Job(
+            run=done, settings=run.settings(done), environment=ENVIRONMENT, device="cpu"
+        )
+        assert chain.adapter_note(job) == ""
+    finally:
+        folder.with_name("away").rename(folder)
+    (folder / "paper-0.pdf").write_bytes(b"%PDF-1.4 other")  # the control
+    assert "the papers" in chain.adapter_note(job)
+    (folder / "paper-0.pdf").write_bytes(b"%PDF-1.4 not a real one")
+
+
+def test_an_adapter_without_a_record_is_refused_before_it_is_scored(done):
+    record = read_json(done / "train.json")
+    del record["environment"]
+    write_json(done / "train.json", record)
+    with pytest.raises(DataError, match=r"no record of its environment.*keeps this one"):
+        execute(done, ["eval"], overrides=["eval.seed=1"])
+
+
+def test_a_renamed_run_is_named_so_in_its_report(done):
+    moved = done.rename(done.with_name("moved"))
+    execute(moved, ["report"])
+    assert read_json(moved / "report.json")["run"] == "moved"
+
+
+def test_predictions_of_another_evaluation_are_named(done, capsys):
+    path = done / "predictions.jsonl"
+    path.write_text(path.read_text() + "\n")
+    execute(done, ["report"])
+    assert "the scores are not as `eval` wrote them" in capsys.readouterr().err
+
+
+def test_scores_follow_the_scale_of_the_adapter(done, capsys):
+    config = read_json(done / "adapter" / "adapter_config.json")
+    write_json(done / "adapter" / "adapter_config.json", config | {"lora_alpha": 1})
+    capsys.readouterr()
+    execute(done, ["eval"])
+    assert "eval" not in skipped(capsys)
 
 
 def test_training_again_keeps_the_adapter_that_was_there(done, capsys):
@@ -237,6 +282,16 @@ def test_training_again_keeps_the_adapter_that_was_there(done, capsys):
     assert second != first
     assert sha256_file(done / "adapter.1" / "adapter_model.safetensors") == first
     assert (done / "adapter.1" / "train.json").read_bytes() == record
+    # one that its user puts back keeps its own record
+    (done / "adapter").rename(done / "mine")
+    (done / "adapter.1").rename(done / "adapter")
+    execute(done, ["train"], overrides=["train.seed=3"])
+    assert (done / "adapter.1" / "train.json").read_bytes() == record
+    shutil.rmtree(done / "adapter")
+    (done / "mine").rename(done / "adapter")
+    (done / "adapter.1").rename(done / "adapter.9")
+    (done / "adapter.9").rename(done / "adapter.1")
+    second = digest(done)
     execute(done, ["train"], overrides=["train.seed=2"])
     assert sha256_file(done / "adapter.2" / "adapter_model.safetensors") == second
     assert sha256_file(done / "adapter.1" / "adapter_model.safetensors") == first

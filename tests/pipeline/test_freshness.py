@@ -42,7 +42,17 @@ def test_a_note_names_no_private_folder(run):
     assert freshness.changes(run, "work", now) == ["corpus.papers A → B"]
 
 
-@pytest.mark.parametrize("content", [None, "{}", "[]", "no JSON", '{"inputs": "old digest"}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "{}",
+        "[]",
+        "no JSON",
+        '{"inputs": "old digest"}',
+        '{"inputs": {"settings": 3}, "outputs": []}',
+    ],
+)
 def test_work_without_a_stamp_that_can_be_read_was_never_done(run, content):
     stamp = run / ".stamps" / "work.json"
     stamp.unlink() if content is None else stamp.write_text(content)
@@ -81,3 +91,18 @@ def test_a_change_of_code_reaches_the_commands_that_use_it_and_no_other(tmp_path
     assert touched("pipeline/config.py") == set()  # its values are inputs of their own
     assert touched("process.py") == {names[-1] for names in folders}
     freshness.code.cache_clear()
+
+
+def test_reopened_work_runs_again_and_still_tells_its_inputs(run):
+    freshness.reopen(run, "work")
+    assert freshness.lost(run, "work") is None
+    assert freshness.changes(run, "work", INPUTS | {"code": "d"}) == ["the code of work"]
+
+
+@pytest.mark.parametrize("content", [None, "[]", "no JSON"])
+def test_work_without_a_readable_stamp_can_be_reopened(run, content):
+    stamp = run / ".stamps" / "work.json"
+    stamp.unlink() if content is None else stamp.write_text(content)
+    freshness.reopen(run, "work")
+    assert freshness.changes(run, "work", INPUTS) is None
+    assert freshness.lost(run, "work") is None

@@ -9,9 +9,9 @@ from paperlora.pipeline import run
 
 def stored(folder, **given):
     """Store what a command line would, and return the settings."""
-    settings = run.settings(folder, **given)
-    with run.opened(folder, settings):
-        pass
+    with run.locked(folder):
+        settings = run.settings(folder, **given)
+        run.store_settings(folder, settings)
     return settings
 
 
@@ -56,6 +56,28 @@ def test_another_configuration_than_the_first_is_refused(tmp_path):
     with pytest.raises(InputError, match="began with --config tiny, not with demo"):
         run.settings(tmp_path / "run", config="demo")
     assert run.settings(tmp_path / "run", config="tiny").changes == ()
+
+
+def test_a_run_that_does_not_tell_its_configuration_takes_none(tmp_path):
+    stored(tmp_path / "run", config="tiny")
+    for content in ("{}", "[]", "no JSON", '{"config": "tiny", "values": 3}'):
+        (tmp_path / "run" / ".stamps" / "begun.json").write_text(content)
+        with pytest.raises(InputError, match="does not tell what it began with"):
+            run.settings(tmp_path / "run", config="tiny")
+    assert not run.settings(tmp_path / "run", overrides=["eval.seed=0"]).changes
+
+
+def test_settings_are_read_while_the_run_is_held(tmp_path):
+    stored(tmp_path / "run", config="tiny")
+    with (
+        run.locked(tmp_path / "run"),
+        pytest.raises(InputError, match="in use"),
+        run.locked(tmp_path / "run"),
+    ):
+        pass
+    with pytest.raises(ZeroDivisionError), run.locked(tmp_path / "new"):
+        raise ZeroDivisionError
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_stored_configuration_that_is_damaged_is_named(tmp_path):

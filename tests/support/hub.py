@@ -1,14 +1,13 @@
-"""A model hub with one repository, on this machine; it answers the requests of `snapshot_download`."""
+"""A model hub on this machine: the requests that `snapshot_download` makes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,53 +16,58 @@ if TYPE_CHECKING:
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
+class _Handler(BaseHTTPRequestHandler):
+    server: Any
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def _answer(self, *, body: bool) -> None:
+        hub, path = self.server, self.path.split("?")[0]
+        if not hub.commits:
+            gated = {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted"}
+            self._send(b"", 401, gated)
+            return
+        if path == "/move":
+            hub.main = list(hub.commits)[-1]
+        commit = next((one for one in hub.commits if f"/{one}" in path), hub.main)
+        folder = hub.commits[commit]
+        file = folder / path.rsplit("/", 1)[-1]
+        if path.startswith(f"/api/models/{hub.repository}"):
+            files = [{"rfilename": one.name} for one in sorted(folder.iterdir())]
+            answer = {"id": hub.repository, "sha": commit, "siblings": files}
+            self._send(json.dumps(answer).encode(), 200, {"X-Repo-Commit": commit})
+        elif file.is_file():
+            self._send(file.read_bytes(), 200, {"X-Repo-Commit": commit}, body=body)
+        else:
+            self._send(b"", 200 if path == "/move" else 404, {})
+
+    def _send(self, content: bytes, status: int, headers: dict[str, str], *, body: bool = True):
+        self.send_response(status)
+        tag = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"'}
+        for name, value in {**headers, **tag, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test's output clean."""
+
+
 @contextmanager
-def serve(repository: str, folder: Path | None, commit: str = COMMIT) -> Iterator[str]:
-    """Yield the address of a hub that has `folder` as `repository`; with None, the repository is gated.
+def serve(repository: str, commits: dict[str, Path]) -> Iterator[str]:
+    """Yield the address of a hub that has one folder per commit of `repository`.
 
-    Its branch is at `commit`; a request for another commit by its digits gets the same files.
+    `main` is the first commit until someone gets `/move`; then it is the last one. Without a
+    commit the repository is gated.
     """
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self._answer(body=False)
-
-        def do_GET(self) -> None:
-            self._answer(body=True)
-
-        def _answer(self, *, body: bool) -> None:
-            if folder is None:
-                self.send_response(401)
-                self.send_header("X-Error-Code", "GatedRepo")
-                self.send_header("X-Error-Message", "Access is restricted")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            name = self.path.split("?")[0].rsplit("/", 1)[-1]
-            if self.path.startswith(f"/api/models/{repository}/"):
-                files = [{"rfilename": path.name} for path in sorted(folder.iterdir())]
-                asked = re.search(r"/revision/([0-9a-f]{40})", self.path)
-                sha = asked[1] if asked else commit
-                self._send(json.dumps({"id": repository, "sha": sha, "siblings": files}).encode())
-            elif (folder / name).is_file():
-                self._send((folder / name).read_bytes(), body=body)
-            else:
-                self.send_error(404)
-
-        def _send(self, content: bytes, *, body: bool = True) -> None:
-            self.send_response(200)
-            self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-            asked = re.search(r"/resolve/([0-9a-f]{40})/", self.path)
-            self.send_header("X-Repo-Commit", asked[1] if asked else commit)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if body:
-                self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            """Keep the test's output clean."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.repository, server.commits = repository, commits
+    server.main = next(iter(commits), "")
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -46,10 +46,7 @@ _OUTPUTS = {
     "parse": ("documents.jsonl", "parse.json"),
     "dataset": ("dataset",),
     # The model card in adapter/ belongs to the report.
-    "train": (
-        *("metrics.jsonl", "train.json"),
-        *("adapter/adapter_model.safetensors", "adapter/adapter_config.json"),
-    ),
+    "train": ("metrics.jsonl", "train.json", *inputs.ADAPTER),
     "eval": ("eval.json", "predictions.jsonl"),
     "report": ("report.json", "report.html", "plots", "adapter/README.md"),
 }
@@ -99,15 +96,22 @@ def check(job: Job, names: Sequence[str]) -> None:
 
 def execute(job: Job, names: Sequence[str]) -> None:
     """Run the named commands. The first three also bring up to date what they build on."""
-    printed: set[str] = set()
+    note = None
     for name in _plan(names):
-        if name not in BEGINNERS:
+        if name not in BEGINNERS and note is None:
             require_adapter(job.run)
-            notes = [adapter_note(job), _score_note(job) if name == "report" else ""]
-            write_json(job.run / "notes.json", [note for note in notes if note])
-            for note in {*notes} - printed - {""}:
-                print(f"note: {note}", file=sys.stderr)
-            printed |= {*notes}
+            if "environment" not in read_json(job.run / "train.json"):
+                raise DataError(
+                    f"the adapter of {job.run} has no record of its environment: an earlier version "
+                    "made it",
+                    remedy="run `train`: it makes a new one and keeps this one beside it",
+                )
+            note = adapter_note(job)
+            _print_note(note)
+        if name == "report":
+            scores = _score_note(job)
+            _print_note(scores)
+            write_json(job.run / "notes.json", [one for one in (note, scores) if one])
         read = inputs_of(job, name)
         same = freshness.changes(job.run, name, read) == []
         if same and name not in job.forced and freshness.lost(job.run, name) == []:
@@ -115,7 +119,7 @@ def execute(job: Job, names: Sequence[str]) -> None:
         else:
             if name in job.forced:
                 # interrupted, it is unfinished: the same command without --force resumes it
-                freshness.forget(job.run, name)
+                freshness.reopen(job.run, name)
             _COMMANDS[name](job, read)
             freshness.write(job.run, name, read, [job.run / one for one in _OUTPUTS[name]])
         if name == "dataset":
@@ -126,11 +130,16 @@ def execute(job: Job, names: Sequence[str]) -> None:
             print(f"dataset: {shown}", file=sys.stderr)
 
 
+def _print_note(note: str) -> None:
+    if note:
+        print(f"note: {note}", file=sys.stderr)
+
+
 def require_adapter(run: Path) -> None:
     """Raise ``DataError`` unless ``run`` has an adapter with its configuration."""
-    for name in (inputs.ADAPTER, "adapter/adapter_config.json", "train.json"):
+    for name in (*inputs.ADAPTER, "train.json"):
         if not (run / name).is_file():
-            missing = "no adapter" if name == inputs.ADAPTER else f"an adapter without {name}"
+            missing = "no adapter" if name == inputs.ADAPTER[0] else f"an adapter without {name}"
             raise DataError(f"{run} has {missing}", remedy="run `train` for this run first")
 
 
@@ -141,10 +150,10 @@ def _plan(names: Sequence[str]) -> list[str]:
     return [*CHAIN[: max(begun, default=-1) + 1], *rest]
 
 
-def first_again(changes: Sequence[str]) -> str:
-    """Return the first command that reads one of these changed settings, or an empty string."""
-    sections = {change.partition(".")[0] for change in changes}
-    return next((name for name in CHAIN if sections & set(SECTIONS[name])), "")
+def first_again(change: str) -> str:
+    """Return the first command that reads a changed setting (``train.seed 0 → 1``)."""
+    section = change.partition(".")[0]
+    return next(name for name in CHAIN if section in SECTIONS[name])
 
 
 def adapter_note(job: Job) -> str:
@@ -161,8 +170,10 @@ def adapter_note(job: Job) -> str:
 
 
 def _score_note(job: Job) -> str:
-    changed = freshness.changes(job.run, "eval", inputs_of(job, "eval"))
-    made = f"the scores were computed before a change: {', '.join(changed or ())}"
+    changed = freshness.changes(job.run, "eval", inputs_of(job, "eval")) or []
+    if freshness.lost(job.run, "eval"):
+        changed.append("the scores are not as `eval` wrote them")
+    made = f"the scores were computed before a change: {', '.join(changed)}"
     return f"{made} (`eval` computes new ones)" if changed else ""
 
 

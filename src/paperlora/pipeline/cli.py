@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paperlora.errors import FindingsError
+from paperlora.errors import FindingsError, InputError
 from paperlora.pipeline import chain
 
 if TYPE_CHECKING:
@@ -168,18 +169,24 @@ def _chain(arguments: argparse.Namespace) -> None:
     folder = run.folder(arguments.run or name)
     if not {*names} & {*chain.BEGINNERS}:
         run.require(folder)
-    settings = run.settings(
-        folder, config=arguments.config, papers=arguments.papers, overrides=arguments.set
-    )
-    job = chain.Job(
-        run=folder,
-        settings=settings,
-        environment=environment,
-        device=arguments.device,
-        forced=frozenset(names if arguments.force else ()),
-    )
-    chain.check(job, names)
-    with run.opened(folder, settings):
+    with run.locked(folder):
+        settings = run.settings(
+            folder, config=arguments.config, papers=arguments.papers, overrides=arguments.set
+        )
+        others = [one for one in settings.changes if one.startswith("corpus.papers ")]
+        if others and arguments.papers and not arguments.run:
+            raise InputError(
+                f"the run {folder.name} has other papers: {others[0]}", remedy="name one with --run"
+            )
+        job = chain.Job(
+            run=folder,
+            settings=settings,
+            environment=environment,
+            device=arguments.device,
+            forced=frozenset(names if arguments.force else ()),
+        )
+        chain.check(job, names)
+        run.store_settings(folder, settings)
         _print_changes(settings)
         chain.execute(job, names)
     _print_results(folder, names)
@@ -188,7 +195,7 @@ def _chain(arguments: argparse.Namespace) -> None:
 def _print_changes(settings: Settings) -> None:
     """Print which settings changed, and which command runs again because of that."""
     for change in settings.changes:
-        again = chain.first_again([change])
+        again = chain.first_again(change)
         print(f"{change}: `{again}` and what follows it have to run again", file=sys.stderr)
 
 
@@ -227,12 +234,15 @@ def _infer(arguments: argparse.Namespace) -> None:
 
     folder = run.folder(arguments.run or "demo")
     run.require(folder)
-    settings = run.settings(folder, overrides=arguments.set)
-    job = chain.Job(run=folder, settings=settings, environment=environment, device=arguments.device)
-    chain.check(job, ["infer"])
-    if settings.changes:
-        with run.opened(folder, settings):
-            _print_changes(settings)
+    # Without a change there is nothing to lock, so a training may go on beside.
+    with run.locked(folder) if arguments.set else nullcontext():
+        settings = run.settings(folder, overrides=arguments.set)
+        job = chain.Job(
+            run=folder, settings=settings, environment=environment, device=arguments.device
+        )
+        chain.check(job, ["infer"])
+        run.store_settings(folder, settings)
+        _print_changes(settings)
     chain.require_adapter(folder)
     session = infer.start(folder, InferSections(**job.sections("infer")), device=arguments.device)
     if note := chain.adapter_note(job):

@@ -39,16 +39,16 @@ def load(name: str, overrides: Iterable[str] = ()) -> RunConfig:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # not UTF-8, not TOML, or an integer of thousands of digits
         raise InputError(f"{path} is not valid TOML: {error}", remedy="correct the file") from None
-    for override in overrides:
-        _override(table, override)
-    return from_table(table)
+    return from_table(table, overrides)
 
 
-def from_table(table: dict[str, Any]) -> RunConfig:
-    """Check a table of sections and return it as a configuration.
+def from_table(table: dict[str, Any], overrides: Iterable[str] = ()) -> RunConfig:
+    """Apply each ``section.key=value`` to a table of sections and return it as a configuration.
 
     Raises ``InputError`` that names every fault.
     """
+    for override in overrides:
+        _override(table, override)
     try:
         return RunConfig.model_validate(table)
     except ValidationError as error:

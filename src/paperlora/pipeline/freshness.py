@@ -1,6 +1,6 @@
 """Skip what is done: remember what a command read and wrote, and say what has changed since.
 
-What counts as an input of a command is decided in ``chain``.
+``inputs`` lists the files that each command reads, ``chain`` the settings.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _PHRASES = {
     "data": "the examples",
     "model": "the base model",
     "adapter": "the adapter",
+    "place": "the name of the run",
     "results": "the results",
 }
 """How the inputs of a command are named to a person."""
@@ -63,17 +64,15 @@ def changes(run: Path, command: str, inputs: Mapping[str, Any]) -> list[str] | N
     """
     try:
         before = read_json(_path(run, command))["inputs"]
-    except (DataError, KeyError, TypeError):
+        return list(_differences(before, inputs, command))
+    except (DataError, KeyError, TypeError, AttributeError):  # none, or of another version
         return None
-    if not isinstance(before, dict):
-        return None
-    return list(_differences(before, inputs, command))
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], command: str) -> Iterator[str]:
     for name in sorted(before.keys() | now.keys()):
         old, new = before.get(name, {}), now.get(name, {})
-        if old == new:
+        if old == new or new is None:  # what cannot be read now is not known to have changed
             continue
         if name != "settings":
             yield _PHRASES.get(name, name).format(command=command)
@@ -99,12 +98,12 @@ def lost(run: Path, command: str) -> list[str] | None:
     Returns None when the command never ran to its end.
     """
     try:
-        outputs = read_json(_path(run, command))["outputs"]
-    except (DataError, KeyError, TypeError):
+        outputs = read_json(_path(run, command))["outputs"].items()
+    except (DataError, KeyError, TypeError, AttributeError):
         return None
     return [
         name
-        for name, digest in outputs.items()
+        for name, digest in outputs
         if not (run / name).is_file() or sha256_file(run / name) != digest
     ]
 
@@ -118,6 +117,12 @@ def write(run: Path, command: str, inputs: Mapping[str, Any], outputs: Iterable[
     write_json(_path(run, command), {"inputs": inputs, "outputs": digests})
 
 
-def forget(run: Path, command: str) -> None:
-    """Remove the record of ``command``, so that it runs again."""
-    _path(run, command).unlink(missing_ok=True)
+def reopen(run: Path, command: str) -> None:
+    """Make ``command`` run again, and keep what its last complete run read."""
+    path = _path(run, command)
+    try:
+        inputs = read_json(path)["inputs"]
+    except (DataError, KeyError, TypeError):  # none, or damaged
+        path.unlink(missing_ok=True)
+    else:
+        write_json(path, {"inputs": inputs})

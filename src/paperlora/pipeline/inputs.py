@@ -1,4 +1,7 @@
-"""The files that each command reads, by their digests: a command runs again when one changes."""
+"""The files that each command reads, by their digests: a command runs again when one changes.
+
+None stands for what cannot be read at the moment.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 PAPERS_LIST = ROOT / "lockfiles" / "papers.json"
 SHIPPED_PAPERS = ROOT / "src" / "paperlora" / "papers"
-ADAPTER = "adapter/adapter_model.safetensors"
+ADAPTER = ("adapter/adapter_model.safetensors", "adapter/adapter_config.json")
 
 
 def papers_folder(config: RunConfig) -> Path:
@@ -56,14 +59,14 @@ def _parse(_: Path, config: RunConfig) -> dict[str, Any]:
         names = [pdf.name for pdf in parse.list_papers(papers_folder(config))]
         return {"papers": _digests(papers_folder(config), *names), "list": listed(config)}
     except (InputError, OSError):
-        return {}  # the folder is gone or its list damaged: a change, and `parse` says what is wrong
+        return {"papers": None, "list": None}  # `parse` says what is wrong
 
 
-def _model(config: RunConfig) -> dict[str, Any]:
+def _model(config: RunConfig) -> dict[str, Any] | None:
     try:
         return store.pin(config.model.id)
     except (InputError, OSError):
-        return {}  # its folder is gone: a change, and `train` says what is wrong
+        return None  # `train` says what is wrong
 
 
 def _dataset(run: Path, _: RunConfig) -> dict[str, Any]:
@@ -77,13 +80,14 @@ def _train(run: Path, config: RunConfig) -> dict[str, Any]:
 
 def _eval(run: Path, config: RunConfig) -> dict[str, Any]:
     data = _digests(run, *(f"dataset/{split}.jsonl" for split in ("train", "validation", "test")))
-    return {"model": _model(config), "data": data, "adapter": _digests(run, ADAPTER)}
+    return {"model": _model(config), "data": data, "adapter": _digests(run, *ADAPTER)}
 
 
 def _report(run: Path, _: RunConfig) -> dict[str, Any]:
     from paperlora.pipeline.report import report  # noqa: PLC0415
 
-    return {"results": _digests(run, *report.INPUTS, report.NOTES)}
+    results = _digests(run, *report.INPUTS, report.NOTES)
+    return {"results": results, "place": report.run_argument(run)}
 
 
 OF: dict[str, Callable[[Path, RunConfig], dict[str, Any]]] = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import fcntl
-import json
 import os
 import shlex
 from contextlib import contextmanager
@@ -91,34 +90,40 @@ def settings(
     the ``config`` that it began with, only the values count that changed since. ``papers`` and
     ``overrides`` (``section.key=value``) come last. Raises ``InputError`` for what is not valid.
     """
-    last = [*([_override("corpus.papers", str(papers))] if papers else []), *overrides]
     name = config or "demo"
     own = name not in config_file.shipped()
-    rooted = _absolute(config_file.load(name), name) if own else []
-    begun = config_file.load(name, rooted)
-    if not exists(run):
-        made = config_file.load(name, [*rooted, *last])
-        made = config_file.load(name, [*rooted, *last, *_absolute(made)])
-        return Settings(config=made, begun=(_title(name), begun), changes=(), new=True)
-    stored, first = str(run / SETTINGS), []
+    begun = _rooted(config_file.load(name), Path(name).absolute().parent if own else Path.cwd())
+    new = not exists(run)
+    old = begun if new else _stored(run)
+    table, before = config_file.as_dict(old), config_file.as_dict(begun)
+    if config and not new:
+        before = _begun(run, name)
+        for section, values in config_file.as_dict(begun).items():
+            known = before.get(section, {})
+            changed = {key: v for key, v in values.items() if known.get(key, v) != v}
+            table[section] |= changed
+    if papers:
+        table["corpus"]["papers"] = str(papers)
+    made = _rooted(config_file.from_table(table, overrides), Path.cwd())
+    changes = () if new else tuple(_differences(old, made))
+    again = new or (config is not None and before != config_file.as_dict(begun))
+    kept = (_title(name), begun) if again else None
+    return Settings(config=made, begun=kept, changes=changes, new=new)
+
+
+def _stored(run: Path) -> RunConfig:
     try:
-        old = _values(config_file.load(stored))
+        return config_file.load(str(run / SETTINGS))
     except InputError as error:
-        raise InputError(f"{stored} cannot be used: {error}") from None
-    if config and (known := _begun(run)):
-        if known["config"] != _title(name):
-            raise InputError(
-                f"{run} began with --config {known['config']}, not with {name}",
-                remedy="name another --run, or change settings with --set",
-            )
-        before = _flat(known["values"])
-        first = [_override(k, v) for k, v in _values(begun).items() if before.get(k, v) != v]
-    made = config_file.load(stored, [*first, *last])
-    made = config_file.load(stored, [*first, *last, *_absolute(made)])
-    new = _values(made)
-    changes = tuple(f"{key} {old[key]} → {new[key]}" for key in new if old[key] != new[key])
-    kept = (_title(name), begun) if first else None
-    return Settings(config=made, begun=kept, changes=changes, new=False)
+        raise InputError(f"{run / SETTINGS} cannot be used: {error}") from None
+
+
+def _differences(old: RunConfig, new: RunConfig) -> Iterator[str]:
+    before = config_file.as_dict(old)
+    for section, values in config_file.as_dict(new).items():
+        for key, value in values.items():
+            if before[section][key] != value:
+                yield f"{section}.{key} {before[section][key]} → {value}"
 
 
 def _title(config: str) -> str:
@@ -126,51 +131,43 @@ def _title(config: str) -> str:
     return config if config in config_file.shipped() else os.path.realpath(config)
 
 
-def _absolute(config: RunConfig, file: str | None = None) -> list[str]:
-    """Return overrides that make the folders absolute, so that they mean the same from anywhere.
+def _rooted(config: RunConfig, home: Path) -> RunConfig:
+    """Return ``config`` with absolute folders, so that they mean the same from anywhere.
 
-    A relative folder starts from where ``file`` lies, or else from the current folder.
+    ``home`` is the folder that relative ones start from.
     """
-    home = Path(file).absolute().parent if file else Path.cwd()
+    table = config_file.as_dict(config)
     papers, model = config.corpus.papers, config.model.id
-    found = []
     if papers != "shipped":
-        found.append(_override("corpus.papers", os.path.normpath(home / papers)))
+        table["corpus"]["papers"] = os.path.normpath(home / papers)
     if model not in store.known() and ("/" in model or (home / model).is_dir()):
-        found.append(_override("model.id", os.path.normpath(home / model)))
-    return found
+        table["model"]["id"] = os.path.normpath(home / model)
+    return config_file.from_table(table)
 
 
-def _begun(run: Path) -> dict[str, Any]:
-    """Return the values that the run began with; none where they are not known."""
+def _begun(run: Path, config: str) -> dict[str, Any]:
+    """Return the values of ``config`` when the run last took them.
+
+    Raises ``InputError`` when the run began with another configuration, or that is not known.
+    """
+    remedy = "give --run instead of --config, and change settings with --set"
     try:
-        found: dict[str, Any] = read_json(run / _BEGUN)
-    except DataError:
-        return {}
-    return found
-
-
-def _values(config: RunConfig) -> dict[str, Any]:
-    return _flat(config_file.as_dict(config))
-
-
-def _flat(tables: dict[str, Any]) -> dict[str, Any]:
-    return {
-        f"{name}.{key}": value for name, table in tables.items() for key, value in table.items()
-    }
-
-
-def _override(key: str, value: object) -> str:
-    # JSON is TOML here, except that TOML does not allow a bare DEL.
-    return f"{key}={json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
+        known = read_json(run / _BEGUN)
+        title, values = str(known["config"]), dict(known["values"])
+    except (DataError, KeyError, TypeError, ValueError):
+        raise InputError(f"{run} does not tell what it began with", remedy=remedy) from None
+    if title != _title(config):
+        raise InputError(f"{run} began with --config {title}, not with {config}", remedy=remedy)
+    return values
 
 
 @contextmanager
-def opened(run: Path, settings: Settings) -> Iterator[None]:
-    """Hold the folder of ``run`` for one process and store ``settings`` in it.
+def locked(run: Path) -> Iterator[None]:
+    """Hold the folder of ``run`` for one process; a new folder in which nothing is stored goes again.
 
     Raises ``InputError`` when another process works there, or the folder holds something else.
     """
+    made = not run.exists()
     ours = exists(run) or (run / ".lock").exists()
     if run.is_dir() and any(run.iterdir()) and not ours:
         raise InputError(f"{run} is not empty and is not a run", remedy="name another --run")
@@ -183,9 +180,18 @@ def opened(run: Path, settings: Settings) -> Iterator[None]:
                 f"{run} is in use by another process",
                 remedy="wait until it ends, or name another --run",
             ) from None
-        if settings.new or settings.changes:
-            write_text(run / SETTINGS, config_file.to_toml(settings.config))
-        if settings.begun is not None:
-            title, values = settings.begun
-            write_json(run / _BEGUN, {"config": title, "values": config_file.as_dict(values)})
-        yield
+        try:
+            yield
+        finally:
+            if made and not exists(run):
+                (run / ".lock").unlink()
+                run.rmdir()
+
+
+def store_settings(run: Path, settings: Settings) -> None:
+    """Write what is new in the settings to the folder of ``run``, which must be locked."""
+    if settings.begun is not None:
+        title, values = settings.begun
+        write_json(run / _BEGUN, {"config": title, "values": config_file.as_dict(values)})
+    if settings.new or settings.changes:
+        write_text(run / SETTINGS, config_file.to_toml(settings.config))

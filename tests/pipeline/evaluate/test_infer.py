@@ -65,6 +65,12 @@ def test_questions_come_from_the_command_line_or_else_line_by_line(monkeypatch):
     assert list(infer.questions([])) == ["one?", "two?", "three?"]
 
 
+def test_questions_that_are_not_utf8_are_refused(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"warum h\xf6rt"), "utf-8"))
+    with pytest.raises(InputError, match="UTF-8"):
+        list(infer.questions([]))
+
+
 def test_on_a_terminal_an_empty_line_ends_the_questions(monkeypatch, capsys):
     typed = io.StringIO("one?\n\nnever read?\n")
     typed.isatty = lambda: True

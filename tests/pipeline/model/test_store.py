@@ -216,7 +216,7 @@ def test_a_hub_model_is_fetched_without_code_or_pickles_and_named_by_its_commit(
     folder.mkdir()
     for name in ("config.json", "model.safetensors", "pytorch_model.bin", "modeling.py"):
         (folder / name).write_text("{}")
-    with hub.serve("google/gemma-3n-E4B-it", folder) as endpoint:
+    with hub.serve("google/gemma-3n-E4B-it", {hub.COMMIT: folder}) as endpoint:
         code, out = from_hub(tmp_path, endpoint)
     assert (code, out) == (
         0, f"google/gemma-3n-E4B-it {hub.COMMIT} config.json model.safetensors\n",
@@ -226,14 +226,14 @@ def test_a_hub_model_is_fetched_without_code_or_pickles_and_named_by_its_commit(
 def test_a_hub_model_is_scored_at_the_commit_that_it_was_trained_on(tmp_path):
     folder = folder_of_a_model(tmp_path / "served")
     moved = "f" * 40
-    with hub.serve("google/gemma-3n-E4B-it", folder, moved) as endpoint:
+    with hub.serve("google/gemma-3n-E4B-it", {moved: folder, hub.COMMIT: folder}) as endpoint:
         assert from_hub(tmp_path, endpoint)[1].split()[1] == moved
         code, out = from_hub(tmp_path, endpoint, revision=hub.COMMIT)
     assert (code, out.split()[1]) == (0, hub.COMMIT)
 
 
 def test_a_gated_model_says_how_to_get_access(tmp_path):
-    with hub.serve("google/gemma-3n-E4B-it", None) as endpoint:
+    with hub.serve("google/gemma-3n-E4B-it", {}) as endpoint:
         code, out = from_hub(tmp_path, endpoint)
     assert code == 2
     assert "gated" in out

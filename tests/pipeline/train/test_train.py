@@ -122,6 +122,13 @@ def test_a_rate_that_ruins_the_model_stops_early_and_keeps_the_best(fresh_run):
     assert summary["steps"] - summary["best_step"] == 2
 
 
+def test_a_model_whose_loss_is_no_number_is_refused(fresh_run, monkeypatch):
+    monkeypatch.setattr(PackedAccumulator, "loss", lambda *_: float("nan"))
+    with pytest.raises(DataError, match="not a finite number"):
+        train.train(fresh_run, tiny_config(), inputs="x", environment=ENVIRONMENT, device="cpu")
+    assert not (fresh_run / "adapter").exists()
+
+
 def test_a_damaged_checkpoint_is_named(fresh_run):
     path = fresh_run / "checkpoints" / "last.safetensors"
     path.parent.mkdir()

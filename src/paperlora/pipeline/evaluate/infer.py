@@ -95,7 +95,12 @@ def questions(given: list[str]) -> Iterator[str]:
     while True:
         if terminal:
             print("question (empty to end): ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
+        try:
+            line = sys.stdin.readline()
+        except UnicodeDecodeError:
+            raise InputError(
+                "standard input is not UTF-8 text", remedy="convert it, for example with iconv"
+            ) from None
         if not line or (terminal and not line.strip()):
             return
         if line.strip():

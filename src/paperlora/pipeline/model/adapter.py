@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from paperlora.errors import DataError, InputError
@@ -136,17 +137,17 @@ def load_adapter(loaded: Loaded, folder: Path) -> Any:  # noqa: ANN401 - peft ca
     def named(name: str) -> str:
         return name.replace(_WHOLE, _ALONE) if text_alone else name
 
-    config = LoraConfig.from_pretrained(folder)
-    config.inference_mode = True
-    config.base_model_name_or_path = None  # peft warns when it is not the name of the loaded model
-    config.target_modules = [named(name) for name in config.target_modules]
-    tensors = load_file(folder / "adapter_model.safetensors")
     try:
+        config = LoraConfig.from_pretrained(folder)
+        config.inference_mode = True
+        config.base_model_name_or_path = None  # peft warns unless it is the loaded model's name
+        config.target_modules = [named(name) for name in config.target_modules]
+        tensors = load_file(folder / "adapter_model.safetensors")
         tuned = get_peft_model(loaded.model, config)
         found = set_peft_model_state_dict(tuned, {named(n): value for n, value in tensors.items()})
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise DataError(
-            f"{folder} does not fit the model: {str(error).splitlines()[0]}",
+            f"{folder} is damaged or does not fit the model: {str(error).splitlines()[0]}",
             remedy="run `train` again",
         ) from None
     lost = [*found.unexpected_keys, *(name for name in found.missing_keys if "lora_" in name)]

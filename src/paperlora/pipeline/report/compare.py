@@ -18,6 +18,8 @@ APART = (
     "train.tokens_per_second",
     "train.peak_memory",
     "train.how.setup_seconds",
+    "model.device",  # the GPU's name; other results on it would show
+    "eval.device",
     "environment.observed",
     "environments.train",  # the same record as ``environment``
     "environments.eval.observed",

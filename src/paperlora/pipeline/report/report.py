@@ -130,6 +130,13 @@ def _corpus(
     }
 
 
+def run_argument(run: Path) -> str:
+    """Return what follows ``--run`` for this run, without private folders."""
+    folder = run.resolve()
+    named = folder.parent == runs_folder().resolve()
+    return folder.name if named else f"path/to/{folder.name}"
+
+
 def assemble(run: Path) -> dict[str, Any]:
     """Return the report on ``run``: schema 1, finite numbers only, ready for JSON.
 
@@ -141,12 +148,10 @@ def assemble(run: Path) -> dict[str, Any]:
     dataset, trained, evaluated = (
         inputs[name] for name in ("dataset/dataset.json", "train.json", "eval.json")
     )
-    folder = run.resolve()
-    named = folder.parent == runs_folder().resolve()
     return {
         "schema": SCHEMA,
-        "run": folder.name,
-        "run_argument": folder.name if named else f"path/to/{folder.name}",  # follows --run
+        "run": run.resolve().name,
+        "run_argument": run_argument(run),
         "notes": _notes(run),
         "config": _without_folders(inputs["config.toml"]),
         "environment": trained["environment"],

@@ -72,20 +72,26 @@ def summary(
 
 
 def publish(run: Path, work: Path) -> None:
-    """Put the new adapter in its place; keep a different one beside it as ``adapter.1``, 2 and so on."""
-    place, weights = run / "adapter", "adapter_model.safetensors"
-    same = (place / weights).is_file() and (
-        sha256_file(place / weights) == sha256_file(work / "adapter" / weights)
-    )
-    if same:
-        shutil.rmtree(place)
+    """Put the new adapter in its place; keep a different one beside it as ``adapter.1``, ``adapter.2``.
+
+    Each adapter has its own ``train.json`` in its folder; the one of the run is a copy.
+    """
+    place, new = run / "adapter", work / "adapter"
+    files = ("adapter_model.safetensors", "adapter_config.json")
+    if place.exists() and all(_same(place / name, new / name) for name in files):
+        place.rename(work / "same")
     elif place.exists():
         number = next(n for n in itertools.count(1) if not (run / f"adapter.{n}").exists())
-        if (run / "train.json").is_file():
+        if not (place / "train.json").exists() and (run / "train.json").is_file():
             shutil.copyfile(run / "train.json", place / "train.json")
         place.rename(run / f"adapter.{number}")
         print(f"the earlier adapter is kept in {run / f'adapter.{number}'}", file=sys.stderr)
-    (work / "adapter").rename(place)
+    shutil.copyfile(work / "train.json", new / "train.json")
+    new.rename(place)
     for name in ("train.json", "metrics.jsonl"):
         (work / name).replace(run / name)
     shutil.rmtree(work)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.is_file() and sha256_file(one) == sha256_file(other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 import signal
@@ -15,6 +16,7 @@ import bitsandbytes
 import torch
 from tqdm import tqdm
 
+from paperlora.errors import DataError
 from paperlora.files import read_jsonl, sha256_json, write_json, write_jsonl
 from paperlora.pipeline.model import adapter, encoding, load, store
 from paperlora.pipeline.train import accumulate, checkpoint, finish, schedule
@@ -80,7 +82,8 @@ def train(
     work = run / WORK
     if not resume:
         shutil.rmtree(work, ignore_errors=True)
-    key = sha256_json([inputs, environment["fingerprint"], where.type])
+    device_name = load.device_name(where)
+    key = sha256_json([inputs, files.revision, environment["fingerprint"], device_name])
     with deferred_signals() as stop:
         trainer = _trainer(run, config, loaded, chosen, stop)
         progress, best = _optimise(trainer, work, key=key)
@@ -239,6 +242,11 @@ def _validate(
     began = time.perf_counter()
     loss = trainer.accumulator.loss(trainer.validation)
     progress.seconds += time.perf_counter() - began
+    if progress.step == 0 and not math.isfinite(loss):
+        raise DataError(
+            "the loss of the model before training is not a finite number",
+            remedy="give another model: this one cannot answer the validation questions",
+        )
     progress.record("validation", loss, rate=None, tokens=0)
     if loss < progress.best_loss:
         progress.best_loss, progress.best_step, progress.stale = loss, progress.step, 0
