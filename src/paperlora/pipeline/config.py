@@ -58,6 +58,9 @@ class CorpusConfig(Section):
 
     papers: Text = "shipped"
     """``shipped`` (the papers in this repository), or a folder of PDFs."""
+    extractor: Literal["pdfium", "pypdf2"] = "pdfium"
+    """How the text is read. ``pdfium`` reads by geometry: columns, headings, formulas. ``pypdf2`` is the
+    recipe of the source paper: PyPDF2's text, page by page."""
     timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Longest time in seconds for reading one paper."""
     memory_mib: Count = 2048

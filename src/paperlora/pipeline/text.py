@@ -15,6 +15,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+FORMULA = "[formula]"
+"""Stands in a text where the paper displays a formula."""
+
+UNKNOWN = "\ufffd"
+"""Stands for a glyph whose meaning the file does not tell."""
+
 _STOP_WORDS = """
 about above after again all also although an and another any are as at be because been before being
 below between both but by can cannot could did do does doing down during each either every few for

@@ -1,123 +1,78 @@
-"""Recognise section headings among lines of text: numbered, named or in capitals."""
+"""Recognise headings: by a look that differs from the text, by their place, with numbers as a hint."""
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from paperlora.pipeline.parse.roles import Block, Look
 
 _NAMED = re.compile(
     r"(?:abstract|introduction|background|preliminaries|related works?|prior work|methods?"
-    r"|methodology|materials and methods|methods and materials|data|experiments?"
-    r"|experimental setup|evaluation|results?|results and discussion|discussion"
-    r"|discussion and conclusions?|limitations"
+    r"|methodology|materials and methods|methods and materials|data|experiments?|experimental setup"
+    r"|evaluation|results?|results and discussion|discussion|discussion and conclusions?|limitations"
     r"|conclusions?|conclusions? and (?:future work|discussion|outlook)|future work|summary"
     r"|acknowledge?ments?|broader impact|ethics statement|data availability|code availability"
-    r"|availability|funding|competing interests|conflicts? of interest|author contributions)[.:]?",
+    r"|availability|funding|competing interests|conflicts? of interest|author contributions"
+    r"|supplementary (?:materials?|information)|supporting information|appendix|appendices"
+    r"|references(?: and notes)?|bibliography|literature cited|works cited|keywords|contents)[.:]?",
     re.IGNORECASE,
 )
 _NUMBERED = re.compile(
-    r"(?P<number>\d{1,2}(?:\.\d{1,2}){0,3}(?=\.\D|\s|[A-Z])"
-    r"|(?:[A-Z](?:\.\d{1,2}){0,3}|[IVX]{2,4})(?=\.|\s))"
-    r"\.?\s*(?P<title>[A-Z].*)"
-)
-_INLINE_ABSTRACT = re.compile(r"abstract\s*[-\u2013\u2014.:]+\s*(?=\S)", re.IGNORECASE)
-_APPENDIX = re.compile(
-    r"(?:appendix|appendices|supplementary (?:materials?|information))\b.{0,60}", re.IGNORECASE
-)
-_REFERENCES = re.compile(
-    r"(?:\d{1,2}\.?\s*)?(?:references(?: and notes)?|bibliography|literature cited|works cited)"
-    r"[.:]?(?=$|\[1\]|[A-Z][a-z]+,)",  # the first reference may be glued to the heading
+    r"(?P<number>(?:(?:appendix|section|chapter)\s+)?(?:\d{1,2}(?:\.\d{1,2}){0,3}|[A-Z](?:\.\d{1,2}){1,3}|[A-Z]|[IVX]{1,5}))"
+    r"(?:[.:)]\s*|\s+)(?P<title>\S.*)",
     re.IGNORECASE,
 )
-_SMALL_CAPITALS = re.compile(r"\b([A-Z]) ([A-Z]{2,})\b")  # "I NTRODUCTION"
-_SYMBOL = re.compile(r"[=<>∈∑∏∂←→≤≥≈∼∇∞±×∫√]")
+_REFERENCES = re.compile(
+    r"(?:references|bibliography|literature cited|works cited|references and notes|literature)\b",
+    re.IGNORECASE,
+)
+_SMALL_CAPITALS = re.compile(r"\b([A-Z]) ([A-Z]{2,})\b")
+_VERBS = {"is", "are", "was", "were", "has", "have", "had"}
+_SIGN = re.compile(r"[=<>∈∑∏∂≤≥≈∇∞±∫√@{}]|https?:|www\.")
 _LETTERS = re.compile(r"[^\W\d_]{2,}")
-_LAST = re.compile(r"(?:conclu|discussion|acknowledg|appendi|supplement|summary)", re.IGNORECASE)
-_VERBS = {"we", "is", "are", "was", "were", "has", "have", "will"}  # a heading has none of them
-_STOP = re.compile(r"[a-z]{3}\. ")  # the end of a sentence, not of an abbreviation
-_LENGTH = 90  # characters
-_WORDS = 14
-_GLUED_LENGTH = 50  # characters of a heading such as "2Method"; longer lines are footnotes
-_APPENDICES = 100  # the number of the section before A, so that letters come after all numbers
+_LENGTH = 140  # characters
+_WORDS = 20
 
 
-class Headings:
-    """Recognise the headings of one paper, line by line; the last section number is kept.
-
-    Numbers must count up (one may be missing), which table rows and list items seldom do. Letters
-    are subsections where the sections have Roman numbers, and appendices after the conclusion.
-    """
+class Numbers:
+    """The last section number of a paper, so that numbers must count up."""
 
     def __init__(self) -> None:
         """Start before the first section."""
         self._last: tuple[int, ...] = (0,)
-        self._roman = False
-        self._concluded = False
 
-    def match(self, text: str) -> str | None:
-        """Return the heading in the line ``text``, without its number; ``None`` for other lines."""
-        text = _SMALL_CAPITALS.sub(r"\1\2", text)
-        if not text or len(text) > _LENGTH:
-            return None
-        if (_NAMED.fullmatch(text) and text[0].isupper()) or is_appendix(text):
-            return self._found(text)
-        numbered = _NUMBERED.fullmatch(text)
-        glued = numbered and numbered.start("title") == numbered.end("number")
-        if glued and len(text) > _GLUED_LENGTH:
-            return None
-        if numbered and is_title(numbered["title"]) and self._follows(numbered):
-            return self._found(numbered["title"])
-        letters = "".join(_LETTERS.findall(text))
-        capitals = letters.isupper() and len(letters) >= 8 and " " in text and is_title(text)
-        return self._found(text) if capitals else None
-
-    def _found(self, text: str) -> str:
-        """Return a heading as it is stored: without full stop, not in capitals."""
-        text = text.rstrip(".: ")
-        self._concluded = self._concluded or bool(_LAST.match(text))
-        if not text.isupper():
-            return text
-        return text.title() if " " in text else text.capitalize()
-
-    def _follows(self, numbered: re.Match[str]) -> bool:
-        """Return whether this number can come next; if so, keep it as the last one."""
-        key = self._key(numbered["number"])
-        # A usual name makes up for numbers that the extractor lost.
-        named = _NAMED.fullmatch(numbered["title"])
-        good = key is not None and (_is_next(key, self._last) or (bool(named) and key > self._last))
-        if key is not None and good:
+    def follow(self, number: str) -> bool:
+        """Return whether ``number`` can come next; if so, keep it as the last one."""
+        key = _key(number)
+        if key is None:
+            return False
+        last = self._last
+        same = 0
+        while same < min(len(key), len(last)) and key[same] == last[same]:
+            same += 1
+        if same == len(key):
+            return False
+        before = last[same] if same < len(last) else 0
+        good = all(part == 1 for part in key[same + 1 :]) and 1 <= key[same] - before <= 2
+        if good or (key[0] > 100 > last[0] and key[0] <= 102):
             self._last = key
-            self._roman = self._roman or numbered["number"] in {"I", "II"}
-        return good
-
-    def _key(self, number: str) -> tuple[int, ...] | None:
-        """Return "3.2" as (3, 2), "IV" as (4,), "B.1" as (102, 1); a "B" under "IV" as (4, 2)."""
-        first, *rest = number.split(".")
-        below = tuple(map(int, rest))
-        if first.isdigit():
-            return (int(first), *below)
-        if set(first) <= set("IVX") and (self._roman or first == "I"):
-            return (_roman(first), *below)
-        if len(first) > 1:
-            return None
-        letter = ord(first) - ord("A") + 1
-        if self._concluded:
-            return (_APPENDICES + letter, *below)
-        return (self._last[0], letter) if self._roman else None
-
-
-def _is_next(key: tuple[int, ...], last: tuple[int, ...]) -> bool:
-    """Return whether the number ``key`` can come after ``last``."""
-    same = 0  # the number of levels that are equal
-    while same < min(len(key), len(last)) and key[same] == last[same]:
-        same += 1
-    if same == len(key):
+            return True
         return False
-    if same < len(key) - 1 and key[same + 1 :] != (1,):
-        return False  # "4.2.3" needs a "4.2" before it, "5.1" does not need a "5"
-    before = last[same] if same < len(last) else 0
-    return key[same] - before in {1, 2} or (
-        same == 0 and before < _APPENDICES < key[0] <= _APPENDICES + 2
-    )
+
+
+def _key(number: str) -> tuple[int, ...] | None:
+    """Return "3.2" as (3, 2), "IV" as (4,), "B.1" as (102, 1)."""
+    first, *rest = number.split()[-1].split(".")
+    below = tuple(int(part) for part in rest if part)
+    if first.isdigit():
+        return (int(first), *below)
+    if re.fullmatch("[IVX]+", first) and not below:
+        return (_roman(first),)
+    if len(first) == 1 and first.isupper():
+        return (100 + ord(first) - 64, *below)
+    return None
 
 
 def _roman(number: str) -> int:
@@ -125,43 +80,76 @@ def _roman(number: str) -> int:
     return sum(-v if v < after else v for v, after in zip(values, [*values[1:], 0], strict=True))
 
 
-def is_numbered(text: str) -> bool:
-    """Return whether ``text`` begins as a numbered heading does."""
-    return bool(_NUMBERED.fullmatch(text))
+def is_references(title: str) -> bool:
+    """Return whether a heading stands over a list of references."""
+    return bool(_REFERENCES.match(title))
 
 
-def is_title(text: str) -> bool:
-    """Return whether ``text`` looks like a heading: a few words, not a sentence, not a formula."""
-    letters = sum(map(len, _LETTERS.findall(text)))
+def of_block(
+    block: Block, before: Block | None, after: Block | None, look: Look, numbers: Numbers
+) -> str:
+    """Return the heading that a block is, without its number; "" when it is none.
+
+    ``before`` and ``after`` are the blocks around it; ``after`` is the next text.
+    """
+    text = _SMALL_CAPITALS.sub(r"\1\2", " ".join(block.text.split()))
+    if not text or len(text) > _LENGTH or len(text.split()) > _WORDS or len(block.lines) > 3:
+        return ""
+    first = block.lines[0]
+    numbered = _NUMBERED.fullmatch(text)
+    title = numbered["title"] if numbered else text
+    named = bool(_NAMED.fullmatch(title))
+    if any(line.cells > 2 for line in block.lines) or not _is_title(title):
+        return ""
+    larger = first.size > 1.04 * look.size
+    capitals = title.isupper() and sum(map(len, _LETTERS.findall(title))) >= 5
+    strong = first.bold or larger or capitals
+    small = first.size < 0.94 * look.size
+    if named and not small:
+        if numbered:
+            numbers.follow(numbered["number"])
+        return tidy(title)
+    if small or after is None or not _beside(block, after, look):
+        return ""
+    alone = before is None or before.lines[-1].column != first.column or (
+        before.lines[-1].y - first.y > 1.15 * look.leading * first.size
+    ) or before.role == "heading"
+    if strong and alone:
+        if numbered:
+            numbers.follow(numbered["number"])
+        return tidy(title)
+    width = first.column[1] - first.column[0]
+    short = first.x1 - first.x0 < 0.8 * width or len(block.lines) > 1
+    if numbered and alone and short and (first.italic or len(block.lines) == 1):
+        return tidy(title) if numbers.follow(numbered["number"]) else ""
+    return ""
+
+
+def _beside(block: Block, after: Block, look: Look) -> bool:
+    """Return whether the text under a heading begins near it: below it or in the next column."""
+    line, next_line = block.lines[-1], after.lines[0]
+    if next_line.page != line.page or next_line.y > line.y:
+        return True
+    del look
+    return line.y - next_line.y < 8 * line.size
+
+
+def _is_title(title: str) -> bool:
+    letters = sum(map(len, _LETTERS.findall(title)))
+    words = title.split()
     return (
-        len(text.split()) <= _WORDS
-        and text[-1] not in ".,;:="
-        and letters >= max(3, 0.7 * len(text.replace(" ", "")))
-        and not _SYMBOL.search(text)
-        and not _STOP.search(text)
-        and _VERBS.isdisjoint(text.casefold().split())
+        letters >= 3
+        and letters > 0.5 * len(title.replace(" ", ""))
+        and (title[0].isupper() or title[0].isdigit() or title[0] in "“\"'(‘α")
+        and not _SIGN.search(title)
+        and not re.search(r"[a-z]{3}[.;,]$|[a-z]{3}\. [A-Z]", title)
+        and not (_VERBS & {word.casefold() for word in words} and len(words) > 7)
     )
 
 
-def is_abstract(text: str) -> bool:
-    """Return whether the line ``text`` is, or begins with, the heading of the abstract."""
-    return text.casefold().rstrip(".:") == "abstract" or inline_abstract(text) > 0
-
-
-def inline_abstract(text: str) -> int:
-    """Return the position of the text after "Abstract—" on the same line; 0 when there is none."""
-    found = _INLINE_ABSTRACT.match(text)
-    return found.end() if found else 0
-
-
-def is_references(text: str) -> bool:
-    """Return whether the line ``text`` is the heading of the reference list.
-
-    "references" in small letters is the broken end of a sentence.
-    """
-    return text[0] != "r" and bool(_REFERENCES.match(text))
-
-
-def is_appendix(text: str) -> bool:
-    """Return whether the line ``text`` is the heading of an appendix."""
-    return bool(_APPENDIX.fullmatch(text)) and text[0].isupper() and is_title(text.rstrip(".:"))
+def tidy(title: str) -> str:
+    """Return a heading as it is stored: without a full stop, not in capitals."""
+    title = title.strip().rstrip(".: ")
+    if not title.isupper():
+        return title
+    return title.title() if " " in title else title.capitalize()

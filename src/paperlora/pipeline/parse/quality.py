@@ -1,42 +1,28 @@
-"""Measure extracted text: the share of known words, and the words glued together or torn apart."""
+"""Measure the text of a paper: known, glued and torn words, marks, and how much was kept."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from paperlora.pipeline.text import FORMULA, UNKNOWN, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
+    from paperlora.pipeline.parse.reader import Paper
+
 WORD = re.compile(r"[^\W\d_]+")
 _WORD_LENGTH = 3
 _GLUED_LENGTH = 8  # shorter unknown words split into known ones by chance
+_LONGEST = 40  # letters; a longer word is certainly several
 _PIECE_LENGTH = 4  # the list also has "ede" and "kor": most names can be made of such pieces
 _JOINTS = frozenset(
     re.findall("[a-z]+", "and are can for from has not our that the this was we with")
 )
 _SHORT_PIECES = _JOINTS | frozenset(re.findall("[a-z]+", "a an as at be by in is it of on or to"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quality:
-    """The measure of one text: the ``share`` of its ``words`` (three letters or more) that are known.
-
-    ``glued`` and ``torn`` are numbers of words. Both are needed: torn pieces can be known words.
-    """
-
-    share: float
-    words: int
-    glued: int
-    torn: int
-
-    @property
-    def damage(self) -> float:
-        """Glued and torn words per word."""
-        return (self.glued + self.torn) / max(self.words, 1)
 
 
 @cache
@@ -47,16 +33,34 @@ def word_list() -> frozenset[str]:
     return frozenset(SpellChecker(language="en").word_frequency.dictionary)
 
 
-def measure(text: str, known: AbstractSet[str]) -> Quality:
-    """Return the measure of ``text``; ``known`` holds lower-case words."""
-    words = [word.casefold() for word in WORD.findall(text)]
-    long_words = [word for word in words if len(word) >= _WORD_LENGTH]
-    return Quality(
-        share=round(sum(w in known for w in long_words) / max(len(long_words), 1), 4),
-        words=len(long_words),
-        glued=sum(is_glued(word, known) for word in long_words),
-        torn=count_torn(text, known),
-    )
+def measure(paper: Paper, known: AbstractSet[str]) -> dict[str, Any]:
+    """Return what can hurt in the text of a paper; ``known`` holds lower-case words.
+
+    ``known``: share of its words (three letters or more) that the word list has; ``glued``, ``torn``:
+    words without a space between them, or broken apart; ``unknown``: glyphs without a meaning;
+    ``formulas``: marks for displayed formulas; ``marked``: share of its sentences that have one, or
+    such a glyph; ``kept``: share of the characters on its pages that became text.
+    """
+    texts = [str(paragraph["text"]) for paragraph in paper.paragraphs]
+    whole = "\n".join(texts)
+    found = [word.casefold() for word in WORD.findall(whole)]
+    long_words = [word for word in found if len(word) >= _WORD_LENGTH]
+    parts = [sentence for text in texts for sentence in sentences(text)]
+    marked = sum(FORMULA in part or UNKNOWN in part for part in parts)
+    letters = sum(len("".join(text.replace(FORMULA, "").split())) for text in texts)
+    return {
+        "known": _share(sum(word in known for word in long_words), len(long_words)),
+        "glued": sum(is_glued(word, known) for word in long_words),
+        "torn": count_torn(whole, known),
+        "unknown": paper.unknown,
+        "formulas": whole.count(FORMULA),
+        "marked": _share(marked, len(parts)),
+        "kept": _share(min(letters, paper.characters), paper.characters),
+    }
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / max(whole, 1), 4)
 
 
 def is_glued(word: str, known: AbstractSet[str]) -> bool:
@@ -67,6 +71,8 @@ def is_glued(word: str, known: AbstractSet[str]) -> bool:
     """
     if len(word) < _GLUED_LENGTH or word in known:
         return False
+    if len(word) > _LONGEST:
+        return True
     pieces = _split(word, known)
     content = len(pieces) - sum(piece in _SHORT_PIECES for piece in pieces)
     return content > 0 and (

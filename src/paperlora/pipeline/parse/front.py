@@ -1,0 +1,153 @@
+"""Find title, authors and abstract on the first page of a paper."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from paperlora.pipeline.parse import roles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from paperlora.pipeline.parse.roles import Block, Look
+
+# What journals, archives and templates print above a title, often in larger letters.
+_BANNER = re.compile(
+    r"arxiv|biorxiv|medrxiv|proceedings\b|(?:published|presented|submitted|accepted|under review|to appear|appeared)\b"
+    r"|preprint|(?:international |european |american )?(?:journal|transactions|annals|letters|reviews?|advances) (?:of|on|in)\b"
+    r"|vol(?:ume|\.)?\s*\d|doi\b|https?:|www\.|copyright|©|\(c\)|open access|research( article| paper)?$|article$|letter$"
+    r"|original (?:paper|article|research)|review( article| paper)?$|(?:technical|working) (?:report|paper)"
+    r"|contents lists|science ?direct|elsevier|springer|plos|nature\b.{0,20}$|hhs public|author manuscript|see discussions|a r t i c l e"
+    r"|paper title|title of|research in context|available online|received|citation|ieee\b.{0,60}$|lecture notes|\d{4} ieee"
+    r"|this (?:article|paper|work|is)\b|noname|manuscript|draft\b|page \d|conference (?:paper|on)|workshop (?:paper|on|track)|\S+@\S+",
+    re.IGNORECASE,
+)
+_BAD_METADATA = re.compile(
+    r"microsoft|powerpoint|untitled|\.(?:dvi|tex|pdf|docx?|indd|qxd|pptx?)\b|^arxiv|^pii\b|^doi\b|template|title of|article title"
+    r"|instructions for|no job name|^slide|^layout|paper title|manuscript|^main\b|sample paper",
+    re.IGNORECASE,
+)
+_ABSTRACT = re.compile(
+    r"(?:abstract|a b s t r a c t|summary)\s*(?:[-–—.:|]+|$)\s*", re.IGNORECASE
+)
+_AFFILIATION = re.compile(
+    r"@|universit|institut|department|dept|laborator|school|college|centre|center\b|research\b|google|facebook|microsoft|inc\b"
+    r"|hospital|faculty|academy|corporation|\bcity\b|\busa\b|china|germany|france|\buk\b|street|road|\d{4}|https?:|corresp|equal"
+    r"|division|society|group\b|company|\bai\b|\blab",
+    re.IGNORECASE,
+)
+_NAME = re.compile(
+    r"[^\W\d_a-z][\w'’.-]*(?: (?:(?:van|von|de|der|den|del|la|le|da|di|dos|bin|al|el|ter|ten)\b|[^\W\d_a-z][\w'’.-]*)){1,4}"
+)
+_MARKS = re.compile(r"[*∗⋆†‡§¶‖#^_\d]+|\(.*?\)")
+
+
+def read(page: Sequence[Block], look: Look, metadata: str) -> tuple[str, list[str]]:
+    """Return title and authors; set the roles of the front matter's blocks.
+
+    ``metadata`` is the title in the PDF's own description. It is used where the page shows it too.
+    """
+    top = [block for block in page if block.role not in {"running", "note", "table", "caption"}]
+    chosen = _title_blocks(top, look)
+    printed = " ".join(" ".join(block.text for block in chosen).split())
+    letters = _plain(" ".join(block.text for block in page[:30]))
+    described = " ".join(metadata.split())
+    if (
+        " " in described
+        and described.isprintable()
+        and not _BAD_METADATA.search(described)
+        and len(_plain(described)) >= 10
+        and _plain(described) in letters
+        and len(_plain(described)) >= len(_plain(printed)) * 0.6
+        and _plain(printed) not in _plain(described)[1:]
+        and _plain(described) not in _plain(printed)
+    ):
+        printed = described
+    for block in chosen:
+        block.role = "front"
+    between = _between(top, chosen)
+    for block in between:
+        block.role = "front"
+    return roles_title(printed), _authors(between)
+
+
+def roles_title(text: str) -> str:
+    """Return a title without the marks of notes; one in capitals gets small letters."""
+    text = text.strip().rstrip("*∗†‡§¶ ")
+    return text
+
+
+def _plain(text: str) -> str:
+    return "".join(c for c in text.casefold() if c.isalnum())
+
+
+def _title_blocks(top: Sequence[Block], look: Look) -> list[Block]:
+    usable = []
+    for index, block in enumerate(top[:40]):
+        if block.role == "heading" and _ABSTRACT.fullmatch(block.level):
+            break
+        text = block.text
+        letters = sum(c.isalpha() for c in text)
+        if (
+            letters >= 6
+            and letters > 0.6 * len(text.replace(" ", ""))
+            and not _BANNER.match(text)
+            and len(text) <= 400
+            and block.lines[0].math < 0.5
+        ):
+            usable.append((index, block))
+    if not usable:
+        return []
+    worth = [(index, block) for index, block in usable if len(block.text.split()) > 1] or usable
+    size = max(block.size for _, block in worth)
+    if size < 1.02 * look.size:  # all in one size: a bold one, or else the first one
+        bold = [item for item in worth if item[1].lines[0].bold]
+        index, block = (bold or worth)[0]
+        if roles.is_prose(block) and len(block.lines) > 3:
+            return []
+        return [block]
+    first = next(index for index, block in worth if block.size > 0.98 * size)
+    chosen = [top[first]]
+    for block in top[first + 1 :]:
+        last = chosen[-1].lines[-1]
+        line = block.lines[0]
+        same = abs(line.size - last.size) < 0.03 * last.size and line.bold == last.bold
+        if not same or not 0 < last.y - line.y < 2.4 * last.size:
+            break
+        chosen.append(block)
+    return chosen
+
+
+def _between(top: Sequence[Block], chosen: Sequence[Block]) -> list[Block]:
+    """Return the blocks around the title that are not text: names, addresses, dates."""
+    if not chosen:
+        return []
+    place = next(index for index, block in enumerate(top) if block is chosen[0])
+    found = [block for block in top[:place] if not roles.is_prose(block) or len(block.lines) < 3]
+    for block in top[place + len(chosen) :]:
+        if block.role == "heading" or _ABSTRACT.match(block.text):
+            break
+        if roles.is_prose(block) and not _AFFILIATION.search(block.lines[0].text):
+            break
+        found.append(block)
+    return found
+
+
+def _authors(between: Sequence[Block]) -> list[str]:
+    names: list[str] = []
+    for block in between:
+        for line in block.lines:
+            if _AFFILIATION.search(line.text) or line.text.isupper() and len(line.text) < 4:
+                continue
+            for part in re.split(r"\s*[,;·•&|]\s*|\s+and\s+|\s{2,}", _MARKS.sub(" ", line.text)):
+                name = " ".join(part.split()).strip(" .-")
+                if _NAME.fullmatch(name) and name not in names and len(name) < 50:
+                    names.append(name.title() if name.isupper() else name)
+    return names
+
+
+def inline_abstract(text: str) -> re.Match[str] | None:
+    """Return where a line begins with the word "Abstract" and goes on with its text."""
+    found = _ABSTRACT.match(text)
+    return found if found and found.end() < len(text) else None
