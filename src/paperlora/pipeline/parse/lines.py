@@ -43,6 +43,8 @@ class Line:
     """The share of its characters that are set in a font for formulas."""
     cells: int
     """Parts with wide gaps between them."""
+    formula: bool = False
+    """Whether it is part of a displayed formula."""
 
 
 @dataclass(slots=True)
@@ -103,8 +105,8 @@ def _regions(segments: list[_Segment]) -> list[list[_Segment]]:
     above = [one for one in segments if one.y > top]
     below = [one for one in segments if one.y < bottom]
     band = [one for one in segments if bottom <= one.y <= top]
-    left = [one for one in band if one.x1 <= x]
-    right = [one for one in band if one.x1 > x]
+    left = [one for one in band if one.x0 < x]
+    right = [one for one in band if one.x0 >= x]
     return [*_regions(above), *_regions(left), *_regions(right), *_regions(below)]
 
 
@@ -116,17 +118,13 @@ def _gutter(segments: list[_Segment]) -> tuple[float, float, float] | None:
     if len(segments) < 2 * _SIDES:
         return None
     ordered = sorted(segments, key=lambda one: -one.y)
-    edges = sorted({round(one.x0) for one in segments if one.size > 5})
-    counts = Counter(round(one.x0) for one in segments)
+    wide = 0.6 * sorted(one.size for one in ordered)[len(ordered) // 2]
     best: tuple[float, float, float, float] | None = None
-    for edge in edges:
-        if counts[edge] + counts[edge - 1] + counts[edge + 1] < _SIDES:
-            continue
-        x = edge - 2.0
+    for x in _candidates(segments, wide):
         start, left, right = 0, 0, 0
         runs: list[tuple[int, int, int, int]] = []
         for index, one in enumerate(ordered):
-            if one.x0 < x < one.x1:
+            if one.x0 < x and one.x1 > x - wide:
                 runs.append((start, index, left, right))
                 start, left, right = index + 1, 0, 0
             elif one.x1 <= x:
@@ -144,17 +142,29 @@ def _gutter(segments: list[_Segment]) -> tuple[float, float, float] | None:
     return best[1:] if best else None
 
 
+def _candidates(segments: Iterable[_Segment], wide: float) -> list[float]:
+    """Return the places just left of where many segments begin, and just right of where many end."""
+    starts = Counter(round(one.x0) for one in segments)
+    ends = Counter(round(one.x1) for one in segments)
+    places = {
+        float(x + shift)
+        for counts, shift in ((starts, -2.0), (ends, wide + 1))
+        for x in counts
+        if counts[x - 1] + counts[x] + counts[x + 1] >= _SIDES
+    }
+    return sorted(places)
+
+
 def _gutter_score(band: list[_Segment], x: float) -> float:
     """Return how many points of height have text on both sides of ``x`` (0: it is no gutter)."""
-    sides = [one for one in band if one.x1 <= x], [one for one in band if one.x1 > x]
+    sides = [one for one in band if one.x0 < x], [one for one in band if one.x0 >= x]
     size = sorted(one.size for one in band)[len(band) // 2]
     widths = [_usual_width(side) for side in sides]
     if min(widths) < 5 * size:  # numbers in a margin are no column
         return 0
     top = min(max(one.y for one in side) for side in sides)
     bottom = max(min(one.y for one in side) for side in sides)
-    space = x - max(one.x1 for one in sides[0])
-    if top - bottom < 2 * size or space + 2 < 0.7 * size:
+    if top - bottom < 2 * size:
         return 0
     return (top - bottom) * min(sum(widths), 1000)
 
@@ -180,7 +190,10 @@ def _lines(region: list[_Segment], number: int) -> list[Line]:
             groups.append([one])
     groups = _join_scripts(groups, usual)
     column = _edges(region)
-    return [_line(group, number, column) for group in groups]
+    return [
+        made_of([piece for one in group for piece in one.pieces], number, column)
+        for group in groups
+    ]
 
 
 def _same_line(group: list[_Segment], one: _Segment) -> bool:
@@ -228,17 +241,26 @@ def _host(one: _Segment, lines: Iterable[tuple[int, list[_Segment]]]) -> int | N
             highest = 1.0 if one.pieces[0].font.math and _letters(one) == 1 else 0.6
             if not -0.38 * other.size <= shift <= highest * other.size or one.size > other.size:
                 continue
-            beside = other.x0 - 0.5 * other.size <= one.x0 and one.x1 <= other.x1 + one.size * 4
-            touching = any(
-                -0.4 * other.size < one.x0 - piece.x1 < 0.5 * other.size
-                or -0.4 * other.size < piece.x0 - one.x1 < 0.5 * other.size
+            near = 0.5 * other.size
+            if any(
+                -near < one.x0 - piece.x1 < near or -near < piece.x0 - one.x1 < near
                 for piece in other.pieces
-            )
-            if beside and touching:
+            ) or _in_hole(one, group):
                 distance = abs(shift)
                 if best is None or distance < best[0]:
                     best = distance, index
     return best[1] if best else None
+
+
+def _in_hole(one: _Segment, group: Sequence[_Segment]) -> bool:
+    """Return whether a segment is between the pieces of a line, where they leave a place free."""
+    pieces = [piece for other in group for piece in other.pieces]
+    free = all(piece.x1 <= one.x0 + 1 or piece.x0 >= one.x1 - 1 for piece in pieces)
+    return (
+        free
+        and any(piece.x1 <= one.x0 + 1 for piece in pieces)
+        and any(piece.x0 >= one.x1 - 1 for piece in pieces)
+    )
 
 
 def _letters(one: _Segment) -> int:
@@ -254,8 +276,9 @@ def _edges(region: list[_Segment]) -> tuple[float, float]:
     return float(usual), right[min(len(right) - 1, int(0.9 * len(right)))]
 
 
-def _line(group: list[_Segment], number: int, column: tuple[float, float]) -> Line:
-    pieces = sorted((piece for one in group for piece in one.pieces), key=lambda piece: piece.x0)
+def made_of(pieces: Iterable[Piece], number: int, column: tuple[float, float]) -> Line:
+    """Return the line of ``pieces`` on page ``number`` in the column with these edges."""
+    pieces = sorted(pieces, key=lambda piece: piece.x0)
     looks: Counter[tuple[float, float]] = Counter()
     bold = italic = math = total = 0
     for piece in pieces:

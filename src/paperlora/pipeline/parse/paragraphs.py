@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from paperlora.pipeline.parse import front, headings, roles
+from paperlora.pipeline.parse import front
 from paperlora.pipeline.text import FORMULA
 
 if TYPE_CHECKING:
@@ -39,20 +39,14 @@ def of_paper(blocks: Iterable[Block], look: Look) -> list[Paragraph]:
             abstract = True
             continue
         if block.role == "formula":
-            if found and last is not None:
+            if found and last is not None and _is_whole(block.lines):
                 _mark(found[-1], block.lines)
                 after_formula = True
             continue
         if block.role != "text":
             continue
-        lines = list(block.lines)
-        for index, line in enumerate(lines):
+        for line in block.lines:
             text = line.text
-            if roles.is_formula(line) and not _continues(lines, index):
-                if found and last is not None:
-                    _mark(found[-1], [line])
-                    after_formula = True
-                continue
             inline = front.inline_abstract(text) if not abstract else None
             if inline:
                 section, last, abstract = "Abstract", None, True
@@ -66,10 +60,10 @@ def of_paper(blocks: Iterable[Block], look: Look) -> list[Paragraph]:
     return found
 
 
-def _continues(lines: Sequence[Line], index: int) -> bool:
-    """Return whether a line that looks like a formula is the end of a sentence of the line above."""
-    line = lines[index]
-    return line.x0 <= line.column[0] + 0.5 * line.size and line.math < 0.5 and line.cells == 1
+def _is_whole(lines: Sequence[Line]) -> bool:
+    """Return whether lines are a formula and not a lone sign, such as the mark of a note."""
+    text = "".join(line.text for line in lines).replace(" ", "")
+    return len(text) > 4
 
 
 def _mark(paragraph: Paragraph, lines: Sequence[Line]) -> None:

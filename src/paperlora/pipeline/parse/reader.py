@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pypdfium2.raw as pdfium
 
-from paperlora.pipeline.parse import front, glyphs, joining, lines, margins, paragraphs, roles
+from paperlora.pipeline.parse import formulas, front, glyphs, joining, lines, margins, paragraphs, roles
 from paperlora.pipeline.parse.rejected import RejectedError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _paper(
     blocks: list[list[Block]] = []
     aside: list[dict[str, Any]] = []
     for page in per_page:
-        kept = [line for line in page if id(line) not in running]
+        kept = formulas.mark([line for line in page if id(line) not in running], look.leading)
         aside += [_aside(line, "running", line.text) for line in page if id(line) in running]
         blocks.append(roles.blocks_of(kept, look))
     roles.assign(blocks, look)

@@ -21,8 +21,6 @@ _CAPTION = re.compile(
     r"(?:[A-Z]{1,2}[.-]?)?(?:\d+|[IVX]+)(?:[.-]\d+)*[a-z]?\s*(?P<end>[.:|–—]|$)?",
     re.IGNORECASE,
 )
-_FORMULA_SIGN = re.compile(r"[=<>≤≥≈≃∼∝≡≠→←↦∈∑∏∫√±×·∂∇∞⟨⟩∥|+−^_/]")
-_FORMULA_NUMBER = re.compile(r"\(?\s*(?:[A-Z]{1,2}\.?|S)?\d+(?:\.\d+)*[a-z]?\s*\)")
 _LETTERS = re.compile(r"[^\W\d_]{3,}")
 _LEADERS = re.compile(r"(?:\.\s?){4,}\s*\d*$|(?:\s\.){3,}")
 _CONTENTS_LINE = re.compile(r"(?:[\dA-Z]+(?:\.\d+)*\.?\s+)?\S.*\s\d{1,4}")
@@ -112,6 +110,10 @@ def blocks_of(lines: Sequence[Line], look: Look) -> list[Block]:
 def _follows(last: Line, line: Line, look: Look) -> bool:
     gap = last.y - line.y
     size = max(last.size, line.size)
+    if last.formula and line.formula:
+        return last.column == line.column and 0 <= gap < 4 * size
+    if last.formula or line.formula:
+        return False
     return (
         last.column == line.column
         and 0 < gap <= 1.3 * look.leading * size
@@ -121,37 +123,19 @@ def _follows(last: Line, line: Line, look: Look) -> bool:
     )
 
 
-def is_formula(line: Line) -> bool:
-    """Return whether a line is part of a displayed formula: set in, few words, signs or formula fonts."""
-    text = line.text
-    bare = text.replace(" ", "")
-    if not bare:
-        return True
-    size = line.size
-    set_in = line.x0 > line.column[0] + 0.9 * size
-    words = sum(
-        len(word)
-        for piece in line.pieces
-        if not piece.font.math and piece.size > 0.8 * size
-        for word in _LETTERS.findall(piece.text)
-    )
-    share = words / len(bare)
-    numbered = line.cells > 1 and bool(_FORMULA_NUMBER.fullmatch(line.pieces[-1].text))
-    signs = len(_FORMULA_SIGN.findall(bare))
-    if len(bare) <= 4 and not re.fullmatch(r"[A-Za-z]{2,}[.,;:]?|\W?\d+\W?", bare):
-        return set_in or line.math > 0.4
-    if not set_in:
-        return share < 0.15 and line.math > 0.4 and signs > 1
-    if numbered and signs:
-        return share < 0.75
-    return share < 0.4 and (line.math > 0.2 or signs > 0) or (line.math > 0.5 and share < 0.5)
-
-
 def is_table(block: Block) -> bool:
     """Return whether a block is rows of cells."""
     rows = sum(line.cells > 1 for line in block.lines)
     many = sum(line.cells > 2 for line in block.lines)
     return rows > 0.5 * len(block.lines) and (many > 0 or len(block.lines) > 1)
+
+
+def is_numeric(block: Block) -> bool:
+    """Return whether a block is mostly numbers."""
+    text = block.text.replace(" ", "")
+    digits = sum(c.isdigit() for c in text)
+    letters = sum(c.isalpha() for c in text)
+    return digits > 5 and digits > 0.35 * len(text) and letters < 0.3 * len(text)
 
 
 def is_prose(block: Block) -> bool:
@@ -188,9 +172,9 @@ def _role(block: Block, look: Look) -> str:
         caption["end"] is not None or block.size < 0.96 * look.size or first.pieces[0].font.bold
     ):
         return "caption"
-    if all(is_formula(line) for line in block.lines):
+    if first.formula:
         return "formula"
-    if is_table(block):
+    if is_table(block) or is_numeric(block):
         return "table"
     if is_prose(block):
         return "text"
@@ -224,17 +208,27 @@ def _mark_notes(blocks: Sequence[Block], look: Look) -> None:
 
 
 def _spread_floats(blocks: Sequence[Block], look: Look) -> None:
-    """Mark what lies between the rows of a table or beside a figure's labels as part of it."""
-    for before, block, after in zip(blocks, blocks[1:], blocks[2:], strict=False):
-        floats = {"table", "figure"}
-        if (
-            block.role == "text"
-            and len(block.lines) <= 2
-            and block.size < 0.97 * look.size
-            and before.role in floats
-            and (after.role in floats or after.role == "caption")
-        ):
-            block.role = before.role
+    """Mark what stands between a caption and the text as part of its table or figure."""
+    for index, block in enumerate(blocks):
+        if block.role not in {"caption", "table", "figure"}:
+            continue
+        for step in (1, -1):
+            place = index + step
+            while 0 <= place < len(blocks) and _is_scrap(blocks[place], block, look):
+                blocks[place].role = "figure" if block.role == "caption" else block.role
+                place += step
+
+
+def _is_scrap(block: Block, float_: Block, look: Look) -> bool:
+    """Return whether a block beside a table, figure or caption is no text: short, set in or small."""
+    first = block.lines[0]
+    if block.role in {"table", "figure"}:
+        return False
+    if block.role not in {"text", "formula"} or is_prose(block):
+        return False
+    set_in = first.x0 > first.column[0] + 1.5 * first.size or block.size < 0.94 * look.size
+    far = abs(first.y - float_.lines[0].y) > 40 * look.size
+    return set_in and not far and block.role == "text"
 
 
 def _mark_headings(pages: Sequence[Sequence[Block]], look: Look) -> None:

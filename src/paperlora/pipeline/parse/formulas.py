@@ -1,0 +1,130 @@
+"""Tell displayed formulas from text, and put the scraps of formulas inside a sentence back into its line."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING
+
+from paperlora.pipeline.parse import lines as line_maker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from paperlora.pipeline.parse.lines import Line
+
+_SIGN = re.compile(r"[=<>≤≥≈≃∼∝≡≠→←↦∈∑∏∫√±×·∂∇∞⟨⟩∥|+−^_/]")
+_NUMBER = re.compile(r"\(?\s*(?:[A-Z]{1,2}\.?|S)?\d+(?:\.\d+)*[a-z]?\s*\)")
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_SHORT = 4  # signs
+_SCRAP = 24  # signs; what is left over of a formula inside a sentence is shorter
+_CLOSE = 1.6  # lines; where two lines of text are nearer than this, no displayed formula fits between
+
+
+def mark(page: Sequence[Line], leading: float) -> list[Line]:
+    """Return the lines of a page with ``formula`` set, and with scraps of formulas in their lines.
+
+    ``leading`` is the usual distance of two baselines, in units of the font size.
+    """
+    found: list[Line] = []
+    for column in _columns(page):
+        kinds = _kinds(column)
+        settled = _settle(column, kinds, leading)
+        found += settled
+    return found
+
+
+def _columns(page: Sequence[Line]) -> Iterator[list[Line]]:
+    """Yield the lines of each column, from the top."""
+    column: list[Line] = []
+    for line in page:
+        if column and (column[-1].column != line.column or column[-1].y < line.y):
+            yield column
+            column = []
+        column.append(line)
+    if column:
+        yield column
+
+
+def _kinds(column: Sequence[Line]) -> list[bool]:
+    """Return for each line whether it is formula; a short number is, where it touches one."""
+    kinds = [_kind(line) for line in column]
+    for order in (range(1, len(kinds)), range(len(kinds) - 2, -1, -1)):
+        for index in order:
+            before = index - 1 if order.step > 0 else index + 1
+            near = abs(column[index].y - column[before].y) < 1.5 * column[index].size
+            if kinds[index] is None and kinds[before] and near:
+                kinds[index] = True
+    return [bool(kind) for kind in kinds]
+
+
+def _kind(line: Line) -> bool | None:
+    """Return whether a line is part of a formula; None when its neighbours have to tell."""
+    bare = line.text.replace(" ", "")
+    size = line.size
+    set_in = line.x0 > line.column[0] + 0.9 * size
+    if len(bare) <= _SHORT:
+        if not set_in and line.math <= 0.4:
+            return False
+        plain = re.fullmatch(r"[A-Za-z]{2,}[.,;:]?|\W?\d+\W?|[•◦▪–-]", bare)
+        return None if plain and line.math <= 0.4 else True
+    words = sum(
+        len(word)
+        for piece in line.pieces
+        if not piece.font.math and piece.size > 0.8 * size
+        for word in _WORD.findall(piece.text)
+    )
+    share = words / len(bare)
+    signs = len(_SIGN.findall(bare))
+    if not set_in:
+        return share < 0.15 and line.math > 0.4 and signs > 1
+    if line.cells > 1 and signs and _NUMBER.fullmatch(line.pieces[-1].text):
+        return share < 0.75
+    if share < 0.3 and (line.math > 0.2 or signs > 0):
+        return True
+    if line.math > 0.5 and share < 0.5:
+        return True
+    return None if share < 0.3 else False
+
+
+def _settle(column: Sequence[Line], kinds: list[bool], leading: float) -> list[Line]:
+    result: list[Line] = []
+    index = 0
+    while index < len(column):
+        if not kinds[index]:
+            result.append(column[index])
+            index += 1
+            continue
+        end = index
+        while end < len(column) and kinds[end]:
+            end += 1
+        run = list(column[index:end])
+        above = result[-1] if result and not result[-1].formula else None
+        below = column[end] if end < len(column) else None
+        if above and below and _touch(above, below, run, leading):
+            placed = {above.y: [above], below.y: [below]}
+            for scrap in run:
+                nearer = above if abs(above.y - scrap.y) <= abs(below.y - scrap.y) else below
+                placed[nearer.y].append(scrap)
+            result[-1] = _merged(placed[above.y])
+            result.append(_merged(placed[below.y]))
+            index = end + 1
+            continue
+        result += [dataclasses.replace(line, formula=True) for line in run]
+        index = end
+    return result
+
+
+def _touch(above: Line, below: Line, run: Sequence[Line], leading: float) -> bool:
+    """Return whether the lines of text around scraps are so near that the scraps belong to them."""
+    size = max(above.size, below.size)
+    return above.y - below.y <= _CLOSE * leading * size and all(
+        len(scrap.text.replace(" ", "")) <= _SCRAP for scrap in run
+    )
+
+
+def _merged(parts: Sequence[Line]) -> Line:
+    if len(parts) == 1:
+        return parts[0]
+    pieces = [piece for part in parts for piece in part.pieces]
+    return line_maker.made_of(pieces, parts[0].page, parts[0].column)
