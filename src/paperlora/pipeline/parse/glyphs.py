@@ -40,6 +40,10 @@ _MATH = re.compile(
 _TEX_LIGATURES = {11: "ff", 12: "fi", 13: "fl", 14: "ffi", 15: "ffl"}
 _TEX_TEXT = re.compile(r"^(?:cm(?:r|bx|ti|sl|ss|csc|b)|sf[rbt])", re.IGNORECASE)
 _SPACES = {9, 10, 13, 32, 0xA0, 0x2002, 0x2003, 0x2009, 0x3000}
+# The font of large signs: letters are its own codes, and its glyphs hang from the baseline.
+_EXTENSION = re.compile(r"^(?:cmex|lmmathext|mtex|txex|pxex)", re.IGNORECASE)
+_LARGE = dict.fromkeys("PX", "∑") | dict.fromkeys("RZ", "∫") | dict.fromkeys("QY", "∏") | dict.fromkeys("pqrst", "√")
+_HANG = 0.85  # em
 _HYPHENS = {2, 0xAD, 0x2010, 0x2011, 0xFFFE}
 
 
@@ -51,6 +55,9 @@ class Font:
     bold: bool
     italic: bool
     math: bool
+    """Whether it is a font for formulas."""
+    large: bool
+    """Whether it is TeX's font of large signs."""
 
 
 class Piece(NamedTuple):
@@ -113,6 +120,7 @@ def _font(name: str, forced_bold: bool) -> Font:  # noqa: FBT001 - a flag of the
         bold=forced_bold or bool(_BOLD.search(name)),
         italic=bool(_ITALIC.search(name)),
         math=bool(_MATH.search(name)),
+        large=bool(_EXTENSION.search(name)),
     )
 
 
@@ -212,6 +220,8 @@ def _character(code: int, font: Font) -> str:
         if code in _TEX_LIGATURES and _TEX_TEXT.match(font.name):
             return _TEX_LIGATURES[code]
         return UNKNOWN
+    if font.large:
+        return _LARGE.get(chr(code), chr(code))
     return chr(code)
 
 
@@ -258,10 +268,13 @@ def _run(text: Any, key: int, index: int) -> _Run:  # noqa: ANN401
     name = ctypes.create_string_buffer(256)
     pdfium.FPDFFont_GetBaseFontName(handle, name, 256)
     flags = pdfium.FPDFFont_GetFlags(handle)
+    font = _font(name.value.decode(errors="replace"), flags > 0 and bool(flags & 1 << 18))
+    hangs = font.large or (font.math and pdfium.FPDFText_GetUnicode(text, index) == ord("√"))
+    high = size.value * (up or across)
     place = {0: y.value, 1: -x.value, 2: -y.value, 3: x.value}[turn]
     return _Run(
-        font=_font(name.value.decode(errors="replace"), flags > 0 and bool(flags & 1 << 18)),
-        size=max(size.value * (up or across), 0.1),
-        y=place,
+        font=font,
+        size=max(high, 0.1),
+        y=place - _HANG * high * hangs,
         turn=turn,
     )

@@ -58,14 +58,20 @@ class _Segment:
     size: float
 
 
-def page_lines(pieces: Sequence[Piece], number: int) -> list[Line]:
-    """Return the lines of a page in reading order; ``number`` counts from 1."""
-    rows = _rows(pieces)
-    segments = [segment for row in rows for segment in _split(row)]
+def paper_lines(pages: Iterable[tuple[int, Sequence[Piece]]]) -> list[list[Line]]:
+    """Return the lines of each page in reading order; pages come as number, from 1, and pieces.
+
+    A gutter that one page shows is looked for on the others too, where fewer lines stand beside it.
+    """
+    segments = {
+        number: [segment for row in _rows(pieces) for segment in _split(row)]
+        for number, pieces in pages
+    }
+    gutters = [found[0] for some in segments.values() if (found := _gutter(some, ()))]
+    known = tuple({round(x): x for x in gutters}.values())[:8]
     return [
-        line
-        for region in _regions(segments)
-        for line in _lines(region, number)
+        [line for region in _regions(some, known) for line in _lines(region, number)]
+        for number, some in segments.items()
     ]
 
 
@@ -96,9 +102,9 @@ def _split(row: list[Piece]) -> list[_Segment]:
     return found
 
 
-def _regions(segments: list[_Segment]) -> list[list[_Segment]]:
+def _regions(segments: list[_Segment], known: Sequence[float]) -> list[list[_Segment]]:
     """Return the segments as regions in reading order: between full-width segments, column by column."""
-    gutter = _gutter(segments)
+    gutter = _gutter(segments, known)
     if gutter is None:
         return [segments] if segments else []
     x, top, bottom = gutter
@@ -107,20 +113,24 @@ def _regions(segments: list[_Segment]) -> list[list[_Segment]]:
     band = [one for one in segments if bottom <= one.y <= top]
     left = [one for one in band if one.x0 < x]
     right = [one for one in band if one.x0 >= x]
-    return [*_regions(above), *_regions(left), *_regions(right), *_regions(below)]
+    return [region for part in (above, left, right, below) for region in _regions(part, known)]
 
 
-def _gutter(segments: list[_Segment]) -> tuple[float, float, float] | None:
+def _gutter(
+    segments: list[_Segment], known: Sequence[float]
+) -> tuple[float, float, float] | None:
     """Return the place of the gutter with the most rows beside it, and top and bottom of its band.
 
-    A gutter is a vertical line that no segment of the band crosses, with rows on both sides.
+    A gutter is a vertical line that no segment of the band crosses, with rows on both sides; one row
+    is enough at the ``known`` places.
     """
-    if len(segments) < 2 * _SIDES:
+    if len(segments) < (2 if known else 2 * _SIDES):
         return None
     ordered = sorted(segments, key=lambda one: -one.y)
     wide = 0.6 * sorted(one.size for one in ordered)[len(ordered) // 2]
     best: tuple[float, float, float, float] | None = None
-    for x in _candidates(segments, wide):
+    places = [(x, _SIDES) for x in _candidates(segments, wide)] + [(x, 1) for x in known]
+    for x, enough in places:
         start, left, right = 0, 0, 0
         runs: list[tuple[int, int, int, int]] = []
         for index, one in enumerate(ordered):
@@ -133,10 +143,10 @@ def _gutter(segments: list[_Segment]) -> tuple[float, float, float] | None:
                 right += 1
         runs.append((start, len(ordered), left, right))
         for first, end, on_left, on_right in runs:
-            if min(on_left, on_right) < _SIDES:
+            if min(on_left, on_right) < enough:
                 continue
             band = ordered[first:end]
-            score = _gutter_score(band, x)
+            score = _gutter_score(band, x, strict=enough > 1)
             if score and (best is None or score > best[0]):
                 best = score, x, band[0].y, band[-1].y
     return best[1:] if best else None
@@ -155,24 +165,33 @@ def _candidates(segments: Iterable[_Segment], wide: float) -> list[float]:
     return sorted(places)
 
 
-def _gutter_score(band: list[_Segment], x: float) -> float:
+def _gutter_score(band: list[_Segment], x: float, *, strict: bool) -> float:
     """Return how many points of height have text on both sides of ``x`` (0: it is no gutter)."""
     sides = [one for one in band if one.x0 < x], [one for one in band if one.x0 >= x]
     size = sorted(one.size for one in band)[len(band) // 2]
     widths = [_usual_width(side) for side in sides]
     if min(widths) < 5 * size:  # numbers in a margin are no column
         return 0
+    if strict and min(map(_fullness, sides)) < 0.4:  # cells of a table are none either
+        return 0
     top = min(max(one.y for one in side) for side in sides)
     bottom = max(min(one.y for one in side) for side in sides)
-    if top - bottom < 2 * size:
+    if top - bottom < 2 * size * strict:
         return 0
-    return (top - bottom) * min(sum(widths), 1000)
+    return max(top - bottom, 0.1) * min(sum(widths), 1000)
 
 
 def _usual_width(side: list[_Segment]) -> float:
     """Return the mean width of segments, weighted by width: scraps of formulas hardly count."""
     widths = [one.x1 - one.x0 for one in side]
     return sum(width * width for width in widths) / max(sum(widths), 1e-6)
+
+
+def _fullness(side: list[_Segment]) -> float:
+    """Return the share of the text that is in segments nearly as wide as their side."""
+    width = max(one.x1 for one in side) - min(one.x0 for one in side)
+    wide = sum(one.x1 - one.x0 for one in side if one.x1 - one.x0 > 0.6 * width)
+    return wide / max(sum(one.x1 - one.x0 for one in side), 1e-6)
 
 
 def _lines(region: list[_Segment], number: int) -> list[Line]:

@@ -39,7 +39,7 @@ def of_paper(blocks: Iterable[Block], look: Look) -> list[Paragraph]:
             abstract = True
             continue
         if block.role == "formula":
-            if found and last is not None and _is_whole(block.lines):
+            if found and last is not None and _is_whole(block.lines) and last.text[-1:] != "-":
                 _mark(found[-1], block.lines)
                 after_formula = True
             continue

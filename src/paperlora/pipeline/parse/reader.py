@@ -71,7 +71,7 @@ def read(path: Path, known: AbstractSet[str]) -> Paper:
     if not count or len(bad) > count / 2:
         raise RejectedError(f"damaged: {len(bad)} of {count} pages cannot be read")
     pieces, line_numbers = margins.without_line_numbers(pages)
-    per_page = [lines.page_lines(some, n) for some, n in zip(pieces, numbers, strict=True)]
+    per_page = lines.paper_lines(zip(numbers, pieces, strict=True))
     return _paper(
         per_page,
         known,

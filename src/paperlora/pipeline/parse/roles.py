@@ -214,21 +214,35 @@ def _spread_floats(blocks: Sequence[Block], look: Look) -> None:
             continue
         for step in (1, -1):
             place = index + step
-            while 0 <= place < len(blocks) and _is_scrap(blocks[place], block, look):
-                blocks[place].role = "figure" if block.role == "caption" else block.role
+            while 0 <= place < len(blocks):
+                other = blocks[place]
+                beyond = blocks[place + step] if 0 <= place + step < len(blocks) else None
+                if not _is_scrap(other, beyond, block, look):
+                    break
+                other.role = "figure" if block.role == "caption" else block.role
                 place += step
 
 
-def _is_scrap(block: Block, float_: Block, look: Look) -> bool:
-    """Return whether a block beside a table, figure or caption is no text: short, set in or small."""
+def _is_scrap(block: Block, beyond: Block | None, float_: Block, look: Look) -> bool:
+    """Return whether a block beside a table, figure or caption belongs to it: no sentence, set in or small.
+
+    A formula does too, unless text follows it as near as it stands around a displayed formula.
+    """
     first = block.lines[0]
-    if block.role in {"table", "figure"}:
+    if first.column != float_.lines[0].column or is_prose(block):
         return False
-    if block.role not in {"text", "formula"} or is_prose(block):
-        return False
+    if block.role == "formula":
+        return beyond is None or beyond.role != "text" or _distance(block, beyond) > 2.6 * look.size
     set_in = first.x0 > first.column[0] + 1.5 * first.size or block.size < 0.94 * look.size
-    far = abs(first.y - float_.lines[0].y) > 40 * look.size
-    return set_in and not far and block.role == "text"
+    return block.role == "text" and set_in
+
+
+def _distance(one: Block, other: Block) -> float:
+    """Return the distance of the nearest baselines of two blocks of a page."""
+    upper, lower = sorted((one, other), key=lambda block: -block.lines[0].y)
+    if one.lines[0].column != other.lines[0].column:
+        return 1e9
+    return max(upper.lines[-1].y - lower.lines[0].y, 0.0)
 
 
 def _mark_headings(pages: Sequence[Sequence[Block]], look: Look) -> None:
