@@ -28,7 +28,7 @@ def mark(page: Sequence[Line], leading: float) -> list[Line]:
     """
     found: list[Line] = []
     for column in _columns(page):
-        kinds = _kinds(column)
+        kinds = _kinds(column, leading)
         settled = _settle(column, kinds, leading)
         found += settled
     return found
@@ -46,16 +46,39 @@ def _columns(page: Sequence[Line]) -> Iterator[list[Line]]:
         yield column
 
 
-def _kinds(column: Sequence[Line]) -> list[bool]:
-    """Return for each line whether it is formula; a short number is, where it touches one."""
+def _kinds(column: Sequence[Line], leading: float) -> list[bool]:
+    """Return for each line whether it is formula, by itself or by its neighbours."""
     kinds = [_kind(line) for line in column]
+    for index, line in enumerate(column):
+        if kinds[index] is False and _stands_alone(column, index, leading):
+            kinds[index] = True
     for order in (range(1, len(kinds)), range(len(kinds) - 2, -1, -1)):
         for index in order:
-            before = index - 1 if order.step > 0 else index + 1
-            near = abs(column[index].y - column[before].y) < 1.5 * column[index].size
-            if kinds[index] is None and kinds[before] and near:
+            other = index - 1 if order.step > 0 else index + 1
+            line = column[index]
+            if kinds[index] is True or not kinds[other]:
+                continue
+            gap = abs(line.y - column[other].y) / line.size
+            # a numerator, a denominator or a limit is nearer than a line of text can be
+            tight = gap < 0.85 * leading and line.x0 > line.column[0] + 2 * line.size
+            if (kinds[index] is None and gap < 1.5) or (tight and len(line.text) < 40):
                 kinds[index] = True
     return [bool(kind) for kind in kinds]
+
+
+def _stands_alone(column: Sequence[Line], index: int, leading: float) -> bool:
+    """Return whether a line as wide as its column is a formula: signs and few words, space around it."""
+    line = column[index]
+    bare = line.text.replace(" ", "")
+    words = sum(map(len, _WORD.findall(line.text)))
+    if words > 0.15 * len(bare) or len(_SIGN.findall(bare)) < 2:
+        return False
+    gaps = [
+        abs(line.y - column[other].y)
+        for other in (index - 1, index + 1)
+        if 0 <= other < len(column) and len(column[other].text) > _SHORT
+    ]
+    return len(gaps) > 0 and min(gaps) > 1.4 * leading * line.size
 
 
 def _kind(line: Line) -> bool | None:

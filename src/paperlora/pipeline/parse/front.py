@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from paperlora.pipeline.parse import roles
+from paperlora.pipeline.parse import headings, roles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,13 +125,22 @@ def _between(top: Sequence[Block], chosen: Sequence[Block]) -> list[Block]:
         return []
     place = next(index for index, block in enumerate(top) if block is chosen[0])
     found = [block for block in top[:place] if not roles.is_prose(block) or len(block.lines) < 3]
-    for block in top[place + len(chosen) :]:
-        if block.role == "heading" or _ABSTRACT.match(block.text):
-            break
-        if roles.is_prose(block) and not _AFFILIATION.search(block.lines[0].text):
+    rest = top[place + len(chosen) :]
+    abstract = next((i for i, block in enumerate(rest[:25]) if _is_abstract(block)), None)
+    if abstract is not None:
+        return [*found, *rest[:abstract]]
+    for block in rest:
+        named = block.role == "heading" and headings.is_usual(block.level)
+        if named or (roles.is_prose(block) and not _AFFILIATION.search(block.lines[0].text)):
             break
         found.append(block)
     return found
+
+
+def _is_abstract(block: Block) -> bool:
+    return bool(_ABSTRACT.match(block.text)) or (
+        block.role == "heading" and bool(_ABSTRACT.fullmatch(block.level))
+    )
 
 
 def _authors(between: Sequence[Block]) -> list[str]:

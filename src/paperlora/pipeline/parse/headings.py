@@ -85,6 +85,11 @@ def is_references(title: str) -> bool:
     return bool(_REFERENCES.match(title))
 
 
+def is_usual(title: str) -> bool:
+    """Return whether a heading is one that many papers have."""
+    return bool(_NAMED.fullmatch(title))
+
+
 def of_block(
     block: Block, before: Block | None, after: Block | None, look: Look, numbers: Numbers
 ) -> str:
@@ -93,6 +98,7 @@ def of_block(
     ``before`` and ``after`` are the blocks around it; ``after`` is the next text.
     """
     text = _SMALL_CAPITALS.sub(r"\1\2", " ".join(block.text.split()))
+    text = re.sub(r"(\w-) (?=[A-Z])", r"\1", re.sub(r"(\w)- (?=[a-z])", r"\1", text))
     if not text or len(text) > _LENGTH or len(text.split()) > _WORDS or len(block.lines) > 3:
         return ""
     first = block.lines[0]
@@ -105,7 +111,7 @@ def of_block(
     capitals = title.isupper() and sum(map(len, _LETTERS.findall(title))) >= 5
     strong = first.bold or larger or capitals
     small = first.size < 0.94 * look.size
-    if named and not small:
+    if named and first.size > 0.8 * look.size:
         if numbered:
             numbers.follow(numbered["number"])
         return tidy(title)

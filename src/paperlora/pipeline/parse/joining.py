@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Not all characters that NFKC changes: it would also turn "x²" into "x2".
 _LIGATURE_OR_MATHEMATICAL_LETTER = re.compile("[ﬀﬁﬂﬃﬄﬅﬆ\U0001d400-\U0001d7ff]")
+_GREEK = str.maketrans("\u2206\u2126\u00b5", "ΔΩμ")  # signs that look like these letters
 _SPACES = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u3000]+")
 _UNSEEN = re.compile(r"[\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\u00ad]")
 _BROKEN = re.compile(r"([^\W\d_]{1,40})-$")
@@ -27,7 +28,7 @@ def tidy(text: str) -> str:
     text = _LIGATURE_OR_MATHEMATICAL_LETTER.sub(
         lambda match: unicodedata.normalize("NFKC", match.group()), text
     )
-    text = _UNSEEN.sub("", unicodedata.normalize("NFC", text))
+    text = _UNSEEN.sub("", unicodedata.normalize("NFC", text.translate(_GREEK)))
     return _SPACES.sub(" ", text).strip()
 
 

@@ -232,9 +232,15 @@ def _is_scrap(block: Block, beyond: Block | None, float_: Block, look: Look) -> 
     if first.column != float_.lines[0].column or is_prose(block):
         return False
     if block.role == "formula":
-        return beyond is None or beyond.role != "text" or _distance(block, beyond) > 2.6 * look.size
-    set_in = first.x0 > first.column[0] + 1.5 * first.size or block.size < 0.94 * look.size
-    return block.role == "text" and set_in
+        text = beyond is not None and beyond.role == "text" and not _is_set_in(beyond, look)
+        return beyond is None or not text or _distance(block, beyond) > 2.6 * look.size
+    return block.role == "text" and _is_set_in(block, look)
+
+
+def _is_set_in(block: Block, look: Look) -> bool:
+    first = block.lines[0]
+    small = block.size < 0.94 * look.size
+    return not is_prose(block) and (small or first.x0 > first.column[0] + 1.5 * first.size)
 
 
 def _distance(one: Block, other: Block) -> float:
