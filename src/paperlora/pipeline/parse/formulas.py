@@ -78,7 +78,9 @@ def _stands_alone(column: Sequence[Line], index: int, leading: float) -> bool:
         for other in (index - 1, index + 1)
         if 0 <= other < len(column) and len(column[other].text) > _SHORT
     ]
-    return len(gaps) > 0 and min(gaps) > 1.4 * leading * line.size
+    numbered = line.math > 0.25 or bool(_NUMBER.fullmatch(line.pieces[-1].text))
+    space = 1.2 if numbered else 1.4  # lines
+    return len(gaps) > 0 and min(gaps) > space * leading * line.size
 
 
 def _kind(line: Line) -> bool | None:

@@ -67,6 +67,18 @@ def read(page: Sequence[Block], look: Look, metadata: str) -> tuple[str, list[st
     for block in chosen:
         block.role = "front"
     between = _between(top, chosen)
+    if chosen:
+        lowest = min((b.lines[-1].y for b in [*chosen, *between]), default=0.0)
+        column = chosen[0].lines[0].page
+        between += [
+            block
+            for block in top
+            if block not in between
+            and block not in chosen
+            and block.lines[-1].y >= lowest - look.size
+            and block.lines[0].page == column
+            and not roles.is_prose(block)
+        ]
     for block in between:
         block.role = "front"
     return roles_title(printed), _authors(between)

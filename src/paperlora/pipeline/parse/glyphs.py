@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 MAX_CHARACTERS = 60_000
 """Characters that are read of one page; a page of a paper has about 5,000."""
-_GAP = 0.16  # em; a wider gap is a space: TeX's narrowest is 0.22, its thin space in formulas 0.17
+GAP = 0.14  # em; a wider gap is a space: TeX's narrowest is 0.22; less where fonts were replaced
+GUESSED = 0.07  # em; enough where PDFium sees a space too
 _ACCENTS = dict(zip("´`¨ˆ˜ˇ˝˚¸¯˘˙", map(chr, [
     0x301, 0x300, 0x308, 0x302, 0x303, 0x30C, 0x30B, 0x30A, 0x327, 0x304, 0x306, 0x307,
 ]), strict=True))  # fmt: skip
@@ -71,7 +72,7 @@ class Piece(NamedTuple):
     size: float
     font: Font
     spaced: bool
-    """Whether a space character stands before it."""
+    """Whether a space stands before it: one of the file's, or one that PDFium sees."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +188,7 @@ def _pieces(
     spaced = was_spaced = False
     before: _Run | None = None
     for run, indices in groups:
-        gap = _GAP * run.size
+        gap, least = GAP * run.size, GUESSED * run.size
         if before is not None and before[:3] != run[:3] and letters:
             yield Piece("".join(letters), start, end, before.y, before.size, before.font, was_spaced)
             letters = []
@@ -197,10 +198,10 @@ def _pieces(
             code = codes[index]
             x0, x1 = sign * edges[4 * index + left], sign * edges[4 * index + right]
             if code in _SPACES:
-                spaced = spaced or x1 > x0  # PDFium's own guesses have no width
+                spaced = True
                 continue
             apart = x0 - end
-            if letters and (apart > gap or apart < -run.size or (spaced and apart > gap / 3)):
+            if letters and (apart > gap or apart < -run.size or (spaced and apart > least)):
                 yield Piece("".join(letters), start, end, run.y, run.size, run.font, was_spaced)
                 letters = []
             if not letters:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from paperlora.pipeline.parse import scripts
+
 if TYPE_CHECKING:
+    from paperlora.pipeline.parse.lines import Line
     from paperlora.pipeline.parse.roles import Block, Look
 
 _NAMED = re.compile(
@@ -97,7 +100,7 @@ def of_block(
 
     ``before`` and ``after`` are the blocks around it; ``after`` is the next text.
     """
-    text = _SMALL_CAPITALS.sub(r"\1\2", " ".join(block.text.split()))
+    text = _SMALL_CAPITALS.sub(r"\1\2", " ".join(map(_without_tags, block.lines)))
     text = re.sub(r"(\w-) (?=[A-Z])", r"\1", re.sub(r"(\w)- (?=[a-z])", r"\1", text))
     if not text or len(text) > _LENGTH or len(text.split()) > _WORDS or len(block.lines) > 3:
         return ""
@@ -105,11 +108,15 @@ def of_block(
     numbered = _NUMBERED.fullmatch(text)
     title = numbered["title"] if numbered else text
     named = bool(_NAMED.fullmatch(title))
-    if any(line.cells > 2 for line in block.lines) or not _is_title(title):
+    if not _is_title(title):
         return ""
     larger = first.size > 1.04 * look.size
+    if any(line.cells > (5 if larger and first.bold else 2) for line in block.lines):
+        return ""
     capitals = title.isupper() and sum(map(len, _LETTERS.findall(title))) >= 5
     strong = first.bold or larger or capitals
+    if after is not None and "@" in after.text and not numbered:
+        return ""  # an author over an address
     small = first.size < 0.94 * look.size
     if named and first.size > 0.8 * look.size:
         if numbered:
@@ -129,6 +136,17 @@ def of_block(
     if numbered and alone and short and (first.italic or len(block.lines) == 1):
         return tidy(title) if numbers.follow(numbered["number"]) else ""
     return ""
+
+
+def _without_tags(line: Line) -> str:
+    """Return the text of a heading's line without what stands far to its right in another font."""
+    pieces = line.pieces
+    for index in range(1, len(pieces)):
+        before = "".join(piece.text for piece in pieces[:index])
+        apart = pieces[index].x0 - pieces[index - 1].x1 > 1.3 * line.size
+        if apart and len(_LETTERS.findall(before)) > 0 and pieces[index].font != pieces[0].font:
+            return scripts.text(pieces[:index], line.y, line.size)
+    return line.text
 
 
 def _beside(block: Block, after: Block, look: Look) -> bool:

@@ -67,8 +67,8 @@ def paper_lines(pages: Iterable[tuple[int, Sequence[Piece]]]) -> list[list[Line]
         number: [segment for row in _rows(pieces) for segment in _split(row)]
         for number, pieces in pages
     }
-    gutters = [found[0] for some in segments.values() if (found := _gutter(some, ()))]
-    known = tuple({round(x): x for x in gutters}.values())[:8]
+    gutters = Counter(round(found[0]) for some in segments.values() if (found := _gutter(some, ())))
+    known = [x for x, count in gutters.most_common(2) if count > 0.3 * gutters.total()]
     return [
         [line for region in _regions(some, known) for line in _lines(region, number)]
         for number, some in segments.items()
@@ -93,7 +93,7 @@ def _split(row: list[Piece]) -> list[_Segment]:
     found: list[_Segment] = []
     for piece in row:
         last = found[-1] if found else None
-        if last and piece.x0 - last.x1 < _APART * max(piece.size, last.size):
+        if last and piece.x0 - last.x1 < _APART * min(piece.size, last.pieces[-1].size):
             last.pieces.append(piece)
             last.x1 = max(last.x1, piece.x1)
             last.size = max(last.size, piece.size)

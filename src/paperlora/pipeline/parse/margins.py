@@ -19,6 +19,7 @@ _PAGE_NUMBER = re.compile(
 )
 _DIGITS = re.compile(r"\d+")
 _NUMBER = re.compile(r"\d{1,5}")
+_PAGES = 0.4  # of the pages must have such numbers
 _ENOUGH = 5  # numbers in a margin that count up before they are taken for numbers of lines
 
 
@@ -31,7 +32,12 @@ def without_line_numbers(pages: Sequence[Page]) -> tuple[list[list[Piece]], int]
     places = Counter(
         place for page in pages for place in {round(x / 3) for x in _margin_numbers(page.pieces)}
     )
-    known = {near for place in places for near in (place - 1, place, place + 1)}
+    known = {
+        near
+        for place, count in places.items()
+        if count >= _PAGES * len(pages)
+        for near in (place - 1, place, place + 1)
+    }
     kept: list[list[Piece]] = []
     left_out = 0
     for page in pages:

@@ -117,9 +117,22 @@ def _follows(last: Line, line: Line, look: Look) -> bool:
     return (
         last.column == line.column
         and 0 < gap <= 1.3 * look.leading * size
-        and abs(last.size - line.size) <= 0.07 * size
+        and (abs(last.size - line.size) <= 0.07 * size or _runs_on(last, line, gap, look))
         and last.bold == line.bold
         and not (_CAPTION.match(line.text) and gap > 1.1 * look.leading * size)
+    )
+
+
+def _runs_on(last: Line, line: Line, gap: float, look: Look) -> bool:
+    """Return whether a line in another size is the rest of a full one, such as a web address."""
+    left, right = line.column
+    return (
+        gap < 1.1 * look.leading * look.size
+        and abs(last.size - line.size) <= 0.15 * last.size
+        and last.x1 > right - 2 * last.size
+        and abs(line.x0 - last.x0) < 0.3 * line.size
+        and not last.text.endswith((".", ":"))
+        and line.x0 < left + 2 * line.size
     )
 
 

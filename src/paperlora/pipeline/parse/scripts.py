@@ -6,12 +6,13 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from paperlora.pipeline.parse.glyphs import Piece
+from paperlora.pipeline.parse.glyphs import GAP, GUESSED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_GAP = 0.16  # em, as in ``glyphs``
+    from paperlora.pipeline.parse.glyphs import Piece
+
 _SHIFT = 0.12  # em; a letter that is raised or lowered by more is a script, if it is smaller
 _SMALLER = 0.88
 _NOTE_MARK = re.compile(r"[*∗⋆†‡§¶‖#]+|(?:\d{1,3}|[a-z])(?:[,;–-](?:\d{1,3}|[a-z]))*[,;]?[*∗†‡§]*")
@@ -24,7 +25,7 @@ _ACCENTS = dict(zip("´`¨ˆ˜ˇ˝˚¸¯˘˙", map(chr, [
 
 def text(pieces: Sequence[Piece], y: float, size: float) -> str:
     """Return the text of pieces from left to right on the baseline ``y`` in the usual ``size``."""
-    gap = _GAP * size
+    gap = GAP * size
     spaced_out = _letter_space(pieces, size)
     parts: list[str] = []
     end = None
@@ -42,7 +43,7 @@ def text(pieces: Sequence[Piece], y: float, size: float) -> str:
             now = 1 if shift > 0 else -1
         apart = 0.0 if end is None else piece.x0 - end
         wide = end is not None and (
-            apart > gap + spaced_out or (piece.spaced and apart > gap / 3 + spaced_out)
+            apart > gap + spaced_out or (piece.spaced and apart > GUESSED * size + spaced_out)
         )
         if now and now != level and not wide:
             before = "".join(parts[-3:])
@@ -82,4 +83,4 @@ def _letter_space(pieces: Sequence[Piece], size: float) -> float:
         return 0.0
     gaps = sorted(b.x0 - a.x1 for a, b in zip(pieces, pieces[1:], strict=False))
     middle = gaps[len(gaps) // 2]
-    return middle if _GAP * size < middle < size else 0.0
+    return middle if GAP * size < middle < size else 0.0
