@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
@@ -88,10 +89,15 @@ def _rows(pieces: Sequence[Piece]) -> list[list[Piece]]:
     return rows
 
 
+_RULE = re.compile(r"([_.\-–—=*~•·])\1{4,}")  # a line drawn with characters
+
+
 def _split(row: list[Piece]) -> list[_Segment]:
     row.sort(key=lambda piece: piece.x0)
     found: list[_Segment] = []
     for piece in row:
+        if _RULE.fullmatch(piece.text):
+            continue
         last = found[-1] if found else None
         if last and piece.x0 - last.x1 < _APART * min(piece.size, last.pieces[-1].size):
             last.pieces.append(piece)

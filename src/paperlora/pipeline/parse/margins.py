@@ -97,11 +97,12 @@ def _has_outside(piece: Piece, pieces: Sequence[Piece]) -> bool:
     return left and right
 
 
-def running(pages: Sequence[Sequence[Line]]) -> set[int]:
+def running(pages: Sequence[Sequence[Line]], size: float) -> set[int]:
     """Return the identities of the lines that are running heads, running feet and page numbers.
 
     A line is one when it is among the first or last three of its page and stands there on at least
-    three pages (two, in a paper of up to four), at about the same height. Digits may differ.
+    three pages (two, in a paper of up to four), at about the same height. Digits may differ. What is
+    larger than ``size``, that of the text, is a heading.
     """
     edges = [_edge_lines(page) for page in pages]
     counts = Counter(key for lines in edges for key in {_key(line) for line in lines})
@@ -111,7 +112,7 @@ def running(pages: Sequence[Sequence[Line]]) -> set[int]:
         for line in lines:
             key = _key(line)
             near = sum(counts[key[0], key[1] + step] for step in (-1, 0, 1))
-            if near >= often and any(c.isalnum() for c in line.text):
+            if near >= often and any(c.isalnum() for c in line.text) and line.size < 1.1 * size:
                 found.add(id(line))
         outer = lines[:1] + lines[-1:]
         for line in outer:

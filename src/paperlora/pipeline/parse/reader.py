@@ -92,7 +92,7 @@ def _paper(
     per_page: Sequence[Sequence[Line]], known: AbstractSet[str], *, metadata: str, **about: Any
 ) -> Paper:
     look = roles.look_of(per_page)
-    running = margins.running(per_page)
+    running = margins.running(per_page, look.size)
     blocks: list[list[Block]] = []
     aside: list[dict[str, Any]] = []
     for page in per_page:

@@ -119,7 +119,20 @@ def _follows(last: Line, line: Line, look: Look) -> bool:
         and 0 < gap <= 1.3 * look.leading * size
         and (abs(last.size - line.size) <= 0.07 * size or _runs_on(last, line, gap, look))
         and last.bold == line.bold
+        and (last.italic == line.italic or line.page > 1)
+        and not _is_named(last)
+        and not _is_named(line)
         and not (_CAPTION.match(line.text) and gap > 1.1 * look.leading * size)
+    )
+
+
+def _is_named(line: Line) -> bool:
+    """Return whether a line is a usual heading and nothing else, whatever its look."""
+    left, right = line.column
+    return (
+        line.x1 - line.x0 < 0.6 * (right - left)
+        and headings.is_usual(line.text.strip())
+        and line.text[:1].isupper()
     )
 
 
