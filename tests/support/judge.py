@@ -12,6 +12,7 @@ A sentence that is there only with the help of a marker is ``marked``. All other
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 from latex import WORD, Gap, Paper, Sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
 MARKER = "[formula]"
 BREAK = "¶"
@@ -156,7 +157,7 @@ def _without_formulas(
                 place += 1
     edges = [(-1, -1), *pairs, (place, len(shown))]
     kept = []
-    for (i, j), (next_i, next_j) in zip(edges, edges[1:], strict=False):
+    for (i, j), (next_i, next_j) in itertools.pairwise(edges):
         gaps = [gap for at in range(i + 1, next_i + 1) for gap in before.get(at, ())]
         kept += [
             token
