@@ -27,7 +27,6 @@ MARKER = "[formula]"
 BREAK = "¶"
 _TOKEN = re.compile(rf"{re.escape(MARKER)}|{BREAK}|{WORD.pattern}")
 _LONGEST_FORMULA = 60  # tokens
-_MOST_MARKERS = 1
 _NUMBER = re.compile(r"\d+|[ivx]+")
 MARKED, INTACT = "marked", "intact"
 
