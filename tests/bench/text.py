@@ -1,8 +1,12 @@
 """Measure the text that papers are read as.
 
     env/nox -s bench -- text --shipped [--documents FILE] [--show PAPER]
+    env/nox -s bench -- text --layouts [--write FOLDER]
+    env/nox -s bench -- text --papers FOLDER
 
 ``--shipped`` compares the papers that ship with their LaTeX sources (``judge`` has the rules).
+``--layouts`` and ``--papers`` print a row for each paper and reader (``runs`` has the rules): made-up
+papers against their truth, published ones against poppler's prose. The time is that of one core.
 """
 
 from __future__ import annotations
@@ -11,17 +15,25 @@ import argparse
 import json
 import sys
 import tempfile
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import judge
 import latex
+import layouts
+import pypdfium2
+import readers
+import runs
 
 from paperlora.files import ROOT
 from paperlora.pipeline.config import CorpusConfig
 from paperlora.pipeline.parse import parse
+from paperlora.pipeline.parse.quality import word_list
 
 PAPERS = ROOT / "src/paperlora/papers"
+PUBLISHED = Path(__file__).with_name("published.toml")
 
 
 def documents_of(folder: Path) -> list[dict]:
@@ -86,19 +98,116 @@ def _show(scores: list[judge.Score]) -> None:
         print("extra:", dict(score.extra))
 
 
+COLUMNS = (
+    "title | headings | false | glued: list, reference | torn: list, reference | recall | precision "
+    "| foreign | s a page"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What a reader should find in one paper."""
+
+    title: str
+    headings: list[str]
+    inline: list[str]
+    wanted: runs.Reference | None
+
+
+def table(papers: dict[str, tuple[Path, Truth | None]]) -> None:
+    """Print one row a paper and reader; without a truth, poppler's prose is the reference."""
+    known = word_list()
+    for reader, why in readers.missing().items():
+        print(f"{reader} is left out: {why}")
+    print(f"| paper | reader | {COLUMNS} |")
+    print("| --- | --- |" + " --- |" * 9)
+    for name, (path, truth) in papers.items():
+        readings = readers.read_all(path, known)
+        wanted = truth.wanted if truth else None
+        if wanted is None and "poppler" in readings:
+            text = readings["poppler"].paragraphs
+            wanted = runs.reference(runs.prose_of(text, known), whole=[" ".join(text)])
+        with pypdfium2.PdfDocument(path) as document:
+            pages = len(document)
+        for reader, reading in readings.items():
+            cells = _cells(reading, truth, wanted, pages, known)
+            print(f"| {name} | {reader} | {' | '.join(cells)} |", flush=True)
+
+
+def _cells(
+    reading: readers.Reading,
+    truth: Truth | None,
+    wanted: runs.Reference | None,
+    pages: int,
+    known: frozenset[str],
+) -> list[str]:
+    if reading.fault:
+        return [reading.fault, *["–"] * 8]
+    title = right = false = "–"
+    if truth and reading.title is not None:
+        title = "yes" if runs.same_title(reading.title, truth.title) else "no"
+        found, wrong = runs.headings_found(truth.headings, truth.inline, reading.headings)
+        right, false = f"{found} of {len(truth.headings)}", str(wrong)
+    figures = runs.compare(reading.paragraphs, wanted, known)
+    shares = (figures.recall, figures.precision, figures.foreign)
+    return [
+        *(title, right, false),
+        *(
+            f"{one}, {'–' if other is None else other}"
+            for one, other in (figures.glued, figures.torn)
+        ),
+        *("–" if share is None else f"{share:.3f}" for share in shares),
+        f"{reading.seconds / pages:.4f}",
+    ]
+
+
+def layout_papers(folder: Path) -> dict[str, tuple[Path, Truth | None]]:
+    """Write the made-up papers to ``folder``; return name → file and truth."""
+    folder.mkdir(parents=True, exist_ok=True)
+    papers: dict[str, tuple[Path, Truth | None]] = {}
+    for paper in layouts.every():
+        path = folder / f"{paper.name}.pdf"
+        path.write_bytes(paper.pdf)
+        wanted = runs.reference(paper.prose, optional=paper.footnotes)
+        papers[paper.name] = (
+            path,
+            Truth(title=paper.title, headings=paper.headings, inline=[], wanted=wanted),
+        )
+    return papers
+
+
+def published_papers(folder: Path) -> dict[str, tuple[Path, Truth | None]]:
+    """Return name → file and truth of the PDFs in ``folder``; the truth of six papers is known."""
+    facts = tomllib.loads(PUBLISHED.read_text(encoding="utf-8"))
+    return {
+        path.stem: (path, Truth(**facts[path.stem], wanted=None) if path.stem in facts else None)
+        for path in sorted(folder.glob("*.pdf"))
+    }
+
+
 def main() -> None:
     """Print the figures that the arguments ask for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--shipped", action="store_true", help="compare with the LaTeX sources")
     parser.add_argument("--documents", type=Path, help="a documents.jsonl, instead of parsing now")
+    parser.add_argument("--show", help="show the damage in the papers that have this in their name")
     parser.add_argument(
-        "--show", help="show the damaged sentences of the papers with this in the name"
+        "--layouts", action="store_true", help="compare made-up layouts with their truth"
+    )
+    parser.add_argument("--write", type=Path, help="keep the PDFs of --layouts in this folder")
+    parser.add_argument(
+        "--papers", type=Path, help="compare the papers of this folder with poppler"
     )
     options = parser.parse_args()
     if options.shipped or options.documents or options.show:
         path = options.documents
         shipped(read_documents(path) if path else documents_of(PAPERS), options.show)
-    else:
+    if options.layouts or options.write:
+        with tempfile.TemporaryDirectory() as folder:
+            table(layout_papers(options.write or Path(folder)))
+    if options.papers:
+        table(published_papers(options.papers))
+    if len(sys.argv) == 1:
         parser.print_help(sys.stderr)
 
 
