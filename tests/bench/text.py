@@ -5,7 +5,7 @@
     env/nox -s bench -- text --papers FOLDER
 
 ``--shipped`` compares the papers that ship with their LaTeX sources (``judge`` has the rules).
-``--layouts`` and ``--papers`` print a row for each paper and reader (``runs`` has the rules): made-up
+``--layouts`` and ``--papers`` print a row for each paper and reader (``comparison`` has the rules): made-up
 papers against their truth, published ones against poppler's prose. The time is that of one core.
 """
 
@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import comparison
 import judge
 import latex
 import layouts
 import pypdfium2
 import readers
-import runs
 
 from paperlora.files import ROOT
 from paperlora.pipeline.config import CorpusConfig
@@ -90,9 +90,7 @@ def shipped(documents: list[dict], show: str | None) -> None:
 def _show(scores: list[judge.Score]) -> None:
     for score in scores:
         for verdict in score.damaged:
-            wanted = " ".join(
-                part if isinstance(part, str) else f"<{part.kind}>" for part in verdict.sentence
-            )
+            wanted = judge.shown(verdict.sentence)
             print(f"{verdict.result}\n  source: {wanted}\n  text:   {verdict.found}\n")
         print("lost: ", dict(score.lost))
         print("extra:", dict(score.extra))
@@ -111,7 +109,7 @@ class Truth:
     title: str
     headings: list[str]
     inline: list[str]
-    wanted: runs.Reference | None
+    wanted: comparison.Reference | None
 
 
 def table(papers: dict[str, tuple[Path, Truth | None]]) -> None:
@@ -126,7 +124,7 @@ def table(papers: dict[str, tuple[Path, Truth | None]]) -> None:
         wanted = truth.wanted if truth else None
         if wanted is None and "poppler" in readings:
             text = readings["poppler"].paragraphs
-            wanted = runs.reference(runs.prose_of(text, known), whole=[" ".join(text)])
+            wanted = comparison.reference(comparison.prose_of(text, known), whole=[" ".join(text)])
         with pypdfium2.PdfDocument(path) as document:
             pages = len(document)
         for reader, reading in readings.items():
@@ -137,7 +135,7 @@ def table(papers: dict[str, tuple[Path, Truth | None]]) -> None:
 def _cells(
     reading: readers.Reading,
     truth: Truth | None,
-    wanted: runs.Reference | None,
+    wanted: comparison.Reference | None,
     pages: int,
     known: frozenset[str],
 ) -> list[str]:
@@ -145,10 +143,10 @@ def _cells(
         return [reading.fault, *["–"] * 8]
     title = right = false = "–"
     if truth and reading.title is not None:
-        title = "yes" if runs.same_title(reading.title, truth.title) else "no"
-        found, wrong = runs.headings_found(truth.headings, truth.inline, reading.headings)
+        title = "yes" if comparison.same_title(reading.title, truth.title) else "no"
+        found, wrong = comparison.headings_found(truth.headings, truth.inline, reading.headings)
         right, false = f"{found} of {len(truth.headings)}", str(wrong)
-    figures = runs.compare(reading.paragraphs, wanted, known)
+    figures = comparison.compare(reading.paragraphs, wanted, known)
     shares = (figures.recall, figures.precision, figures.foreign)
     return [
         *(title, right, false),
@@ -168,7 +166,7 @@ def layout_papers(folder: Path) -> dict[str, tuple[Path, Truth | None]]:
     for paper in layouts.every():
         path = folder / f"{paper.name}.pdf"
         path.write_bytes(paper.pdf)
-        wanted = runs.reference(paper.prose, optional=paper.footnotes)
+        wanted = comparison.reference(paper.prose, optional=paper.footnotes)
         papers[paper.name] = (
             path,
             Truth(title=paper.title, headings=paper.headings, inline=[], wanted=wanted),

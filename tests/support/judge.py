@@ -1,21 +1,22 @@
 """Compare the text of a paper with the prose of its LaTeX source (see ``latex`` for what is prose).
 
-Words are runs of letters or runs of digits in lower case. Formulas, citations and references may
+Words are sequences of letters or of digits in lower case. Formulas, citations and references may
 be in the text or not when words are counted. A sentence has to be in the text word by word:
 - an inline formula may be replaced by the marker, or may stay as any tokens made of its letters and
   digits, but must leave something;
 - a displayed formula must be one marker;
 - a citation may be missing; a reference must leave its number;
 - a paragraph must not end inside a sentence.
-A sentence that is there only with the help of a marker is ``marked``. All others are ``damaged``.
+A sentence that is there only with the help of a marker is ``marked``. A sentence that is not there is
+``damaged``. In a passage that is out of order, the tokens of formulas and citations count as words.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from latex import WORD, Gap, Paper, Sentence
@@ -55,12 +56,12 @@ class Score:
     lost: Counter[str]
     """Words of the source that the text lacks."""
     extra: Counter[str]
-    """Words of the text that the source lacks, those of formulas aside."""
+    """Words of the text that the source lacks, without those of formulas."""
     verdicts: list[Verdict]
 
     @property
     def marked(self) -> int:
-        """Return the number of sentences that only a marker stands for in part."""
+        """Return the number of sentences in which a marker replaces a formula."""
         return sum(verdict.result == MARKED for verdict in self.verdicts)
 
     @property
@@ -74,13 +75,18 @@ def tokens(text: str) -> list[str]:
     return _TOKEN.findall(text.lower())
 
 
+def shown(sentence: Sentence) -> str:
+    """Return a sentence for a person: the words, and the kind of each gap."""
+    return " ".join(part if isinstance(part, str) else f"<{part.kind}>" for part in sentence)
+
+
 def score(paper: Paper, paragraphs: Iterable[str]) -> Score:
     """Compare the ``paragraphs`` of a text with the prose of ``paper``."""
     text = tokens(f" {BREAK} ".join(paragraphs))
-    shown = [token for token in text if token not in {MARKER, BREAK}]
+    words = [token for token in text if token not in {MARKER, BREAK}]
     prose = paper.words
-    pairs = common(prose, shown)
-    rest = _without_formulas(paper, shown, pairs)
+    pairs = common(prose, words)
+    rest = _without_formulas(paper, words, pairs)
     wanted, there = Counter(prose), Counter(rest)
     lost, extra = wanted - there, there - wanted
     shared = wanted.total() - lost.total()
@@ -143,9 +149,9 @@ def _f1(shared: int, wanted: int, there: int) -> float:
 
 
 def _without_formulas(
-    paper: Paper, shown: Sequence[str], pairs: Sequence[tuple[int, int]]
+    paper: Paper, text: Sequence[str], pairs: Sequence[tuple[int, int]]
 ) -> list[str]:
-    """Return ``shown`` without the tokens that lie where the source has a gap and can belong to it."""
+    """Return ``text`` without the tokens that lie where the source has a gap and can belong to it."""
     before: dict[int, list[Gap]] = {}  # place of a word of the prose → the gaps before it
     place = 0
     for sentence in paper.sentences:
@@ -154,16 +160,16 @@ def _without_formulas(
                 before.setdefault(place, []).append(part)
             else:
                 place += 1
-    edges = [(-1, -1), *pairs, (place, len(shown))]
+    edges = [(-1, -1), *pairs, (place, len(text))]
     kept = []
-    for (i, j), (next_i, next_j) in itertools.pairwise(edges):
+    for (i, j), (next_i, next_j) in pairwise(edges):
         gaps = [gap for at in range(i + 1, next_i + 1) for gap in before.get(at, ())]
-        kept += [
-            token
-            for token in shown[j + 1 : next_j]
-            if not any(_belongs(token, gap) for gap in gaps)
-        ]
-        kept += shown[next_j : next_j + 1]
+        for token in text[j + 1 : next_j]:
+            # Of two equal tokens, the one in the formula before the word may be the matched one.
+            twin = before.get(i, []) if i >= 0 and token == text[j] else []
+            if not any(_belongs(token, gap) for gap in [*gaps, *twin]):
+                kept.append(token)
+        kept += text[next_j : next_j + 1]
     return kept
 
 
@@ -187,13 +193,13 @@ def _result(sentence: Sentence, text: list[str], places: dict[str, list[int]]) -
         return MARKED
     if there(lost=True):
         return "formula lost"
-    if there(shown=True):
+    if there(unmarked=True):
         return "displayed formula not marked"
     joined = [token for token in text if token != BREAK]
     joined_places: dict[str, list[int]] = {}
     for place, token in enumerate(joined):
         joined_places.setdefault(token, []).append(place)
-    if there(joined, joined_places, lost=True, shown=True):
+    if there(joined, joined_places, lost=True, unmarked=True):
         return "cut"
     return "words"
 
@@ -205,12 +211,12 @@ def _matches(
     *,
     markers: bool = True,
     lost: bool = False,
-    shown: bool = False,
+    unmarked: bool = False,
 ) -> bool:
     """Return whether the sentence is in the text, word by word.
 
     ``markers``: the marker may take the place of a formula. ``lost``: a formula may be missing.
-    ``shown``: a displayed formula may be there as text.
+    ``unmarked``: a displayed formula may be there as text.
     """
     first = sentence[0]
     ends = set(places.get(first, ())) if isinstance(first, str) else set(range(len(text)))
@@ -218,14 +224,14 @@ def _matches(
         if isinstance(part, str):
             ends = {end + 1 for end in ends if end < len(text) and text[end] == part}
         else:
-            ends = _after(part, text, ends, markers=markers, lost=lost, shown=shown)
+            ends = _after(part, text, ends, markers=markers, lost=lost, unmarked=unmarked)
         if not ends:
             return False
     return True
 
 
 def _after(
-    gap: Gap, text: list[str], ends: set[int], *, markers: bool, lost: bool, shown: bool
+    gap: Gap, text: list[str], ends: set[int], *, markers: bool, lost: bool, unmarked: bool
 ) -> set[int]:
     """Return the places behind ``gap`` when it begins at one of ``ends``."""
     formula = gap.kind in {"inline", "display"}
@@ -233,7 +239,7 @@ def _after(
     for end in ends:
         if formula and markers and text[end : end + 1] == [MARKER]:
             after.add(end + 1)
-        if gap.kind == "display" and not shown:
+        if gap.kind == "display" and not unmarked:
             continue
         most = 1 if gap.kind == "ref" else _LONGEST_FORMULA
         for place in range(end, min(end + most, len(text))):

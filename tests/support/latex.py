@@ -5,8 +5,8 @@ the title block with its notes, headings, figures and tables with their captions
 the bibliography, running heads. Inside a sentence, formulas, citations and references to a table, an
 equation or a section are gaps: the text may show them in several ways (see ``judge``).
 
-Only the macros that the sources use are understood. Another macro raises ``ValueError``, so that no
-word is lost from the truth unseen.
+Only the macros that the sources use are understood. Another macro raises ``ValueError``, so that the
+truth loses no word in silence.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORD = re.compile(r"[^\W\d_]+|\d+")
-"""A run of letters or a run of digits: "80 GB" and "80GB" are the same words, "1020" and "10^20" not."""
+"""Letters or digits: "80 GB" and "80GB" are the same words, "1020" and "10^20" are not."""
 
 _OPEN, _CLOSE = "\ue000", "\ue001"  # private characters around the number of a gap
 _PART = re.compile(rf"{_OPEN}(\d+){_CLOSE}|{WORD.pattern}")
@@ -103,7 +103,7 @@ def read(path: Path) -> Paper:
         return "\n\n"
 
     body = _DISPLAYS.sub(display, body)
-    body = _INLINE.sub(lambda match: gap("inline", "".join(match.groups())), body)
+    body = _INLINE.sub(lambda match: gap("inline", " ".join(match.groups())), body)
     body = re.sub(r"\\cite\{[^}]*\}", lambda _: gap("cite"), body)
     body = re.sub(r"\\(?:eq)?ref\{[^}]*\}", lambda _: gap("ref"), body)
     body = re.sub(r"\\section\*?\{((?:[^{}]|\{[^{}]*\})*)\}", heading, body)

@@ -1,11 +1,11 @@
-"""Compare a text with a reference by its runs of five words, its glued and its torn words.
+"""Compare a text with a reference by its sequences of five words, its glued and its torn words.
 
 The reference is the truth of a made-up layout, or the prose that poppler reads in a published paper.
-- recall: the share of the reference's runs that the text has; precision: the share of the text's
-  runs that the reference has. A run lies within one paragraph.
+- recall: the share of the reference's sequences that the text has; precision: the share of the
+  text's sequences that the reference has. A sequence lies within one paragraph.
 - glued by the list: a word of eight letters or more that is neither English nor in the reference
   and is made of two English words of three letters or more. Glued by the reference: a word that the
-  reference lacks and has as two neighbours.
+  reference lacks and has as two neighbours, one of them English: "ofheat", but not "xb".
 - torn by the list: two neighbours that make an English word together, one of which is no English
   word. Torn by the reference: two neighbours that the reference lacks and has as one word.
 - foreign: the share of the sentences with a pair of neighbours that is nowhere in the reference.
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 _WORD = re.compile(r"[^\W\d_]+")
 _TOKEN = re.compile(r"[^\W\d_]+|\d+")
-_RUN = 5
+_LENGTH = 5
 _REFERENCES = re.compile(
     r"(?:\d+\.?\s*)?(?:references|bibliography|literature cited)", re.IGNORECASE
 )
 _AFTER = re.compile(
     r"(?:[A-Z\d]+\.?\s+)?(?:appendix|appendices|methods|supplement|supporting)", re.IGNORECASE
+)
+_SHORT = frozenset(
+    {"as", "at", "be", "by", "if", "in", "is", "it", "of", "on", "or", "so", "to", "we"}
 )
 _PROSE_WORDS = 12
 _PROSE_SHARE = 0.75
@@ -37,11 +40,11 @@ _PROSE_SHARE = 0.75
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """What the runs, words and pairs of a text are compared with."""
+    """What the sequences, words and pairs of a text are compared with."""
 
-    runs: frozenset[tuple[str, ...]]
-    also: frozenset[tuple[str, ...]]
-    """Runs that a text may have or not, such as those of footnotes."""
+    sequences: frozenset[tuple[str, ...]]
+    optional: frozenset[tuple[str, ...]]
+    """Those that a text may have or not, such as those of footnotes."""
     words: frozenset[str]
     pairs: frozenset[tuple[str, str]]
 
@@ -59,15 +62,15 @@ class Comparison:
 
 
 def tokens(text: str) -> list[str]:
-    """Return the runs of letters and the runs of digits of ``text``, in lower case."""
+    """Return the words and the numbers of ``text``, in lower case."""
     return _TOKEN.findall(text.lower())
 
 
-def runs(paragraphs: Sequence[str]) -> frozenset[tuple[str, ...]]:
-    """Return the runs of five words of each paragraph."""
+def sequences(paragraphs: Sequence[str]) -> frozenset[tuple[str, ...]]:
+    """Return the sequences of five words within each paragraph."""
     found = set()
     for words in map(tokens, paragraphs):
-        found.update(zip(*(words[place:] for place in range(_RUN)), strict=False))
+        found.update(zip(*(words[place:] for place in range(_LENGTH)), strict=False))
     return frozenset(found)
 
 
@@ -78,8 +81,8 @@ def reference(
     everything = list(map(tokens, [*prose, *whole, *optional]))
     joined = [token for part in everything for token in part]
     return Reference(
-        runs=runs(prose),
-        also=runs(optional),
+        sequences=sequences(prose),
+        optional=sequences(optional),
         words=frozenset(joined),
         pairs=frozenset(pairwise(joined)),
     )
@@ -117,8 +120,12 @@ def compare(
         return Comparison(
             recall=None, precision=None, glued=(glued, None), torn=(torn, None), foreign=None
         )
-    found = runs(paragraphs)
-    joined = {one + other for one, other in wanted.pairs}
+    found = sequences(paragraphs)
+    joined = {
+        one + other
+        for one, other in wanted.pairs
+        if any(half in known and (len(half) > 2 or half in _SHORT) for half in (one, other))
+    }
     strange = sum(word not in vocabulary and word in joined for word in words)
     apart = sum(
         one + other in vocabulary
@@ -127,8 +134,8 @@ def compare(
         for one, other in pairs
     )
     return Comparison(
-        recall=len(found & wanted.runs) / max(len(wanted.runs), 1),
-        precision=len(found & wanted.runs) / max(len(found - wanted.also), 1),
+        recall=len(found & wanted.sequences) / max(len(wanted.sequences), 1),
+        precision=len(found & wanted.sequences) / max(len(found - wanted.optional), 1),
         glued=(glued, strange),
         torn=(torn, apart),
         foreign=_foreign(paragraphs, wanted),
