@@ -6,7 +6,7 @@ The reference is the truth of a made-up layout, or the prose that poppler reads 
 - glued by the list: a word of eight letters or more that is neither English nor in the reference
   and is made of two English words of three letters or more. Glued by the reference: a word that the
   reference lacks and has as two neighbours, one of them English: "ofheat", but not "xb".
-- torn by the list: two neighbours that make an English word together, one of which is no English
+- torn by the list: two neighbours that make an English word together, one of which is not an English
   word. Torn by the reference: two neighbours that the reference lacks and has as one word.
 - foreign: the share of the sentences with a pair of neighbours that is nowhere in the reference.
 """

@@ -150,7 +150,7 @@ class Manuscript:
             self.composer.block(entry, replace(self.body, size=9, leading=11, indent=0, before=2))
 
     def new_page(self) -> Frame:
-        """Go on with a new page."""
+        """Start a new page."""
         page = len(self.sheets)
         while True:
             frame = self.composer.next_frame()

@@ -1,4 +1,4 @@
-"""Make English prose from a seed: varied sentences of common words, with meaning enough to be read."""
+"""Make English prose from a seed: varied sentences of common words."""
 
 from __future__ import annotations
 
