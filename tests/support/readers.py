@@ -98,7 +98,7 @@ def _paperlora(path: Path) -> Reading:
     except Exception as fault:  # noqa: BLE001 - a paper that cannot be read is a row of the table
         return Reading(fault=f"{type(fault).__name__}: {fault}")
     seconds = time.perf_counter() - start
-    sections = dict.fromkeys(part["section"] for part in row["paragraphs"])
+    sections = [heading["text"] for heading in row["headings"]]
     return Reading(
         paragraphs=[unicodedata.normalize("NFKC", part["text"]) for part in row["paragraphs"]],
         title=row["title"],

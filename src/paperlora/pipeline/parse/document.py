@@ -57,6 +57,7 @@ def read_document(
         "quality": measured,
         "words": count,
         "page_count": paper.page_count,
+        "headings": paper.headings,
         "paragraphs": paper.paragraphs,
         "aside": paper.aside,
         "bad_pages": paper.bad_pages,

@@ -89,8 +89,9 @@ def is_references(title: str) -> bool:
 
 
 def is_usual(title: str) -> bool:
-    """Return whether a heading is one that many papers have."""
-    return bool(_NAMED.fullmatch(title))
+    """Return whether a heading, with or without a number, is one that many papers have."""
+    numbered = _NUMBERED.fullmatch(title)
+    return bool(_NAMED.fullmatch(numbered["title"] if numbered else title))
 
 
 def of_block(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from paperlora.pipeline.parse.glyphs import Page, Piece
     from paperlora.pipeline.parse.lines import Line
@@ -26,25 +27,18 @@ _ENOUGH = 5  # numbers in a margin that count up before they are taken for numbe
 def without_line_numbers(pages: Sequence[Page]) -> tuple[list[list[Piece]], int]:
     """Return the pieces of each page without the numbers of its lines, and how many were left out.
 
-    They are numbers in one margin that count up in even steps, as fast as the lines beside them. A
-    last page with few of them is recognised by the other pages.
+    They are numbers in one margin that count up in even steps, as fast as the lines beside them.
     """
-    places = Counter(
-        place for page in pages for place in {round(x / 3) for x in _margin_numbers(page.pieces)}
-    )
-    known = {
-        near
-        for place, count in places.items()
-        if count >= _PAGES * len(pages)
-        for near in (place - 1, place, place + 1)
-    }
+    known = set(_margins(pages))
+    if not known:
+        return [page.pieces for page in pages], 0
     kept: list[list[Piece]] = []
     left_out = 0
     for page in pages:
         rest = [
             piece
             for piece in page.pieces
-            if not (known and _NUMBER.fullmatch(piece.text) and round(piece.x1 / 3) in known)
+            if not (_NUMBER.fullmatch(piece.text) and not known.isdisjoint(_places(piece)))
             or _has_outside(piece, page.pieces)
         ]
         left_out += len(page.pieces) - len(rest)
@@ -52,41 +46,65 @@ def without_line_numbers(pages: Sequence[Page]) -> tuple[list[list[Piece]], int]
     return kept, left_out
 
 
-def _margin_numbers(pieces: Sequence[Piece]) -> list[float]:
-    """Return the right edges of the margins of a page that hold numbers of lines."""
-    numbers: dict[int, list[Piece]] = {}
-    for piece in pieces:
-        if _NUMBER.fullmatch(piece.text):
-            numbers.setdefault(round(piece.x1 / 3), []).append(piece)
-    found = []
-    for place, some in numbers.items():
-        column = sorted({*some, *numbers.get(place + 1, ())}, key=lambda piece: -piece.y)
-        if len(column) < _ENOUGH:
-            continue
-        steps = Counter(
-            int(after.text) - int(before.text)
-            for before, after in zip(column, column[1:], strict=False)
-        )
-        step, count = steps.most_common(1)[0]
-        if not 1 <= step <= 10 or count < 0.8 * (len(column) - 1):
-            continue
-        if sum(_has_outside(piece, pieces) for piece in column) > 0.1 * len(column):
-            continue
-        left, right = min(p.x0 for p in column) - 1, max(p.x1 for p in column) + 1
-        top, bottom = column[0].y, column[-1].y
-        others = {
-            round(piece.y)
-            for piece in pieces
-            if bottom - 2 <= piece.y <= top + 2 and (piece.x1 < left or piece.x0 > right)
-        }
-        rows = 0
-        last = None
-        for y in sorted(others):  # baselines nearer than 5 points are one row
-            if last is None or y - last > 5:
-                rows, last = rows + 1, y
-        if 0.6 * rows <= step * (len(column) - 1) + 1 <= 1.6 * rows + 2:
-            found.append(column[0].x1)
-    return found
+def _places(piece: Piece) -> list[tuple[str, int]]:
+    """Return where a number begins and where it ends, roughly."""
+    return [
+        (side, place + near)
+        for side, x in (("left", piece.x0), ("right", piece.x1))
+        for place in [round(x / 3)]
+        for near in (0, 1)
+    ]
+
+
+def _margins(pages: Sequence[Page]) -> Iterator[tuple[str, int]]:
+    """Yield the places where numbers of lines begin, or end, one under the other."""
+    numbers: dict[tuple[str, int], dict[int, list[Piece]]] = {}
+    for index, page in enumerate(pages):
+        for piece in page.pieces:
+            if _NUMBER.fullmatch(piece.text):
+                for place in _places(piece):
+                    numbers.setdefault(place, {}).setdefault(index, []).append(piece)
+    for place, columns in numbers.items():
+        if sum(map(len, columns.values())) >= _ENOUGH and len(columns) >= _PAGES * len(pages):
+            ordered = {
+                index: sorted(column, key=lambda piece: -piece.y)
+                for index, column in columns.items()
+            }
+            if _count_lines(ordered, pages):
+                yield place
+
+
+def _count_lines(columns: dict[int, list[Piece]], pages: Sequence[Page]) -> bool:
+    """Return whether numbers count up in even steps, as fast as the rows beside them."""
+    steps = Counter(
+        int(after.text) - int(before.text)
+        for column in columns.values()
+        for before, after in pairwise(column)
+    )
+    if not steps:
+        return False
+    step, count = steps.most_common(1)[0]
+    if not 1 <= step <= 10 or count < 0.8 * steps.total():
+        return False
+    rows = inside = total = 0
+    for index, column in columns.items():
+        total += len(column)
+        inside += sum(_has_outside(piece, pages[index].pieces) for piece in column)
+        rows += _rows_beside(column, pages[index].pieces)
+    counted = step * (total - len(columns)) + len(columns)
+    return inside <= 0.1 * total and 0.6 * rows <= counted <= 1.6 * rows + 2
+
+
+def _rows_beside(column: Sequence[Piece], pieces: Sequence[Piece]) -> int:
+    """Return how many rows of text a page has between the first and the last of some numbers."""
+    left, right = min(piece.x0 for piece in column) - 1, max(piece.x1 for piece in column) + 1
+    top, bottom = column[0].y + 2, column[-1].y - 2
+    heights = sorted(
+        piece.y
+        for piece in pieces
+        if bottom <= piece.y <= top and (piece.x1 < left or piece.x0 > right)
+    )
+    return 1 + sum(after - before > 5 for before, after in pairwise(heights))  # points
 
 
 def _has_outside(piece: Piece, pieces: Sequence[Piece]) -> bool:

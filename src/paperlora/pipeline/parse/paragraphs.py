@@ -93,5 +93,7 @@ def _begins(last: Line, line: Line, look: Look, *, after_formula: bool) -> bool:
     gap = last.y - line.y
     if gap > 1.35 * look.leading * size and (ended or line.text[:1].isupper()):
         return gap < 4 * size or ended
+    if gap > 1.2 * look.leading * size and ended and line.text[:1].isupper():
+        return True
     moved = line.x0 - last.x0
     return ended and moved > 0.7 * size and indent > 0.7 * size

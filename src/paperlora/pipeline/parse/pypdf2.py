@@ -32,6 +32,7 @@ def read(path: Path, known: AbstractSet[str]) -> Paper:
         title=joining.tidy(title) if isinstance(title, str) else "",
         authors=[],
         first_page=" ".join(lines[0]) if lines else "",
+        headings=[],
         paragraphs=[
             {"page": number, "section": "", "text": joining.join(page, known, counts)}
             for number, page in enumerate(lines, start=1)

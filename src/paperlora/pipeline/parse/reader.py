@@ -38,6 +38,8 @@ class Paper:
     authors: list[str]
     first_page: str
     """All text of page one."""
+    headings: list[dict[str, Any]]
+    """All headings in order, with their ``page`` and ``text``."""
     paragraphs: list[dict[str, Any]]
     """Each has ``page`` (from 1), ``section`` and ``text``."""
     aside: list[dict[str, Any]]
@@ -115,6 +117,11 @@ def _paper(
         title=joining.tidy(title),
         authors=[joining.tidy(name) for name in authors],
         first_page=" ".join(line.text for line in per_page[0]) if per_page else "",
+        headings=[
+            {"page": block.lines[0].page, "text": joining.tidy(block.level)}
+            for block in flat
+            if block.role == "heading"
+        ],
         paragraphs=[
             {
                 "page": one.page,

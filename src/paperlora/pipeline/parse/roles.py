@@ -132,7 +132,7 @@ def _is_named(line: Line) -> bool:
     return (
         line.x1 - line.x0 < 0.6 * (right - left)
         and headings.is_usual(line.text.strip())
-        and line.text[:1].isupper()
+        and (line.text[:1].isupper() or line.text[:1].isdigit())
     )
 
 
