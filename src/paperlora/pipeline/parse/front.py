@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from paperlora.pipeline.parse import headings, roles
+from paperlora.pipeline.parse import headings, roles, scripts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from paperlora.pipeline.parse.lines import Line
     from paperlora.pipeline.parse.roles import Block, Look
 
 # What journals, archives and templates print above a title, often in larger letters.
@@ -81,13 +82,8 @@ def read(page: Sequence[Block], look: Look, metadata: str) -> tuple[str, list[st
         ]
     for block in between:
         block.role = "front"
-    return roles_title(printed), _authors(between)
-
-
-def roles_title(text: str) -> str:
-    """Return a title without the marks of notes; one in capitals gets small letters."""
-    text = text.strip().rstrip("*∗†‡§¶ ")
-    return text
+    below = chosen[-1].lines[-1].y if chosen else 0.0
+    return printed.strip().rstrip("*∗†‡§¶ "), _authors([b for b in between if b.lines[0].y < below])
 
 
 def _plain(text: str) -> str:
@@ -155,17 +151,27 @@ def _is_abstract(block: Block) -> bool:
     )
 
 
-def _authors(between: Sequence[Block]) -> list[str]:
+def _authors(blocks: Sequence[Block]) -> list[str]:
     names: list[str] = []
-    for block in between:
-        for line in block.lines:
-            if _AFFILIATION.search(line.text) or line.text.isupper() and len(line.text) < 4:
+    for line in (line for block in blocks for line in block.lines):
+        for cell in _cells(line):
+            if _AFFILIATION.search(cell):
                 continue
-            for part in re.split(r"\s*[,;·•&|]\s*|\s+and\s+|\s{2,}", _MARKS.sub(" ", line.text)):
+            for part in re.split(r"\s*[,;·•&|]\s*|\s+and\s+", _MARKS.sub(" ", cell)):
                 name = " ".join(part.split()).strip(" .-")
-                if _NAME.fullmatch(name) and name not in names and len(name) < 50:
+                if _NAME.fullmatch(name) and len(name) < 50:
                     names.append(name.title() if name.isupper() else name)
-    return names
+    return list(dict.fromkeys(names))
+
+
+def _cells(line: Line) -> Iterator[str]:
+    """Yield the parts of a line that stand apart: names are often set side by side."""
+    start = 0
+    for index in range(1, len(line.pieces) + 1):
+        end = index == len(line.pieces)
+        if end or line.pieces[index].x0 - line.pieces[index - 1].x1 > 0.9 * line.size:
+            yield scripts.text(line.pieces[start:index], line.y, line.size)
+            start = index
 
 
 def inline_abstract(text: str) -> re.Match[str] | None:

@@ -90,6 +90,8 @@ class Page:
     """Characters along another direction, which were left out."""
     twice: int
     """Characters that were drawn a second time, which were left out."""
+    beyond: int
+    """Characters beyond the most that are read of one page."""
 
 
 class _Run(NamedTuple):
@@ -143,7 +145,8 @@ def read_page(document: Any, number: int) -> Page:  # noqa: ANN401 - PDFium's ha
 
 
 def _read(page: Any, text: Any) -> Page:  # noqa: ANN401
-    count = min(max(pdfium.FPDFText_CountChars(text), 0), MAX_CHARACTERS)
+    total = max(pdfium.FPDFText_CountChars(text), 0)
+    count = min(total, MAX_CHARACTERS)
     handle = ctypes.cast(text, ctypes.c_void_p).value
     boxes = (ctypes.c_float * (4 * count))()
     base = ctypes.addressof(boxes)
@@ -176,6 +179,7 @@ def _read(page: Any, text: Any) -> Page:  # noqa: ANN401
         unknown=sum(piece.text.count(UNKNOWN) for piece in pieces),
         turned=visible - turns[turn],
         twice=twice,
+        beyond=total - count,
     )
 
 
@@ -206,8 +210,10 @@ def _pieces(
                 letters = []
             if not letters:
                 start, end, was_spaced = x0, x1, spaced
-            letters.append(_character(code, run.font))
-            end = max(end, x1)
+            plain = 32 < code < 127 and not run.font.large
+            letters.append(chr(code) if plain else _character(code, run.font))
+            if x1 > end:
+                end = x1
             spaced = False
     if letters and before is not None:
         yield Piece("".join(letters), start, end, before.y, before.size, before.font, was_spaced)
@@ -234,7 +240,9 @@ def _once(pieces: Iterator[Piece]) -> tuple[list[Piece], int]:
     for piece in pieces:
         places = seen.setdefault(piece.text, [])
         near = 0.4 * piece.size
-        if any(abs(piece.x0 - x) < near and abs(piece.y - y) < near for x, y in places[-50:]):
+        if places and any(
+            abs(piece.x0 - x) < near and abs(piece.y - y) < near for x, y in places[-50:]
+        ):
             twice += len(piece.text)
         else:
             places.append((piece.x0, piece.y))

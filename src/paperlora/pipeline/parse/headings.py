@@ -111,15 +111,16 @@ def of_block(
     named = bool(_NAMED.fullmatch(title))
     if not _is_title(title):
         return ""
-    larger = first.size > 1.04 * look.size
+    size = max(piece.size for piece in first.pieces)  # small capitals are smaller than the heading
+    larger = size > 1.04 * look.size
     if any(line.cells > (5 if larger and first.bold else 2) for line in block.lines):
         return ""
     capitals = title.isupper() and sum(map(len, _LETTERS.findall(title))) >= 5
     strong = first.bold or larger or capitals
     if after is not None and "@" in after.text and not numbered:
         return ""  # an author over an address
-    small = first.size < 0.94 * look.size
-    if named and first.size > 0.8 * look.size:
+    small = size < 0.94 * look.size
+    if named and size > 0.8 * look.size:
         if numbered:
             numbers.follow(numbered["number"])
         return tidy(title)
@@ -167,7 +168,7 @@ def _is_title(title: str) -> bool:
         and letters > 0.5 * len(title.replace(" ", ""))
         and (title[0].isupper() or title[0].isdigit() or title[0] in "“\"'(‘α")
         and not _SIGN.search(title)
-        and not re.search(r"[a-z]{3}[.;,]$|[a-z]{3}\. [A-Z]", title)
+        and not re.search(r"[;,]$|[a-z]{3}\.$|[a-z]{3}\. [A-Z]", title)
         and not (_VERBS & {word.casefold() for word in words} and len(words) > 7)
     )
 

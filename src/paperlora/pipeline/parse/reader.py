@@ -50,7 +50,7 @@ class Paper:
     characters: int
     unknown: int
     counts: dict[str, int]
-    """Characters that were left out: turned, drawn twice, numbers of lines."""
+    """Characters that were left out: turned, drawn twice, too many on a page, numbers of lines."""
 
 
 def read(path: Path, known: AbstractSet[str]) -> Paper:
@@ -85,6 +85,7 @@ def read(path: Path, known: AbstractSet[str]) -> Paper:
         counts={
             "turned": sum(page.turned for page in pages),
             "twice": sum(page.twice for page in pages),
+            "beyond": sum(page.beyond for page in pages),
             "line_numbers": line_numbers,
         },
     )

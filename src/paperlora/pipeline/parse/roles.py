@@ -285,7 +285,7 @@ def _mark_headings(pages: Sequence[Sequence[Block]], look: Look) -> None:
             continue
         before = flat[index - 1] if index else None
         after = next(
-            (one for one in flat[index + 1 : index + 6] if one.role in {"text", "formula"}), None
+            (one for one in flat[index + 1 : index + 15] if one.role in {"text", "formula"}), None
         )
         found = headings.of_block(block, before, after, look, numbers)
         if found:
