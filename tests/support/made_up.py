@@ -79,10 +79,20 @@ def document(name: str, field: str = "", paragraphs: int = 8) -> dict[str, objec
         "sha256": f"{rng.getrandbits(256):064x}",
         "title": f"On {name}",
         "field": field,
-        "extractor": "pypdf2",
-        "quality": {"pypdf2": 0.95, "pdfium": None, "glued": 0, "torn": 0},
+        "extractor": "pdfium",
+        "quality": {
+            "known": 0.95,
+            "glued": 0,
+            "torn": 0,
+            "unknown": 0,
+            "formulas": 0,
+            "marked": 0.0,
+            "kept": 0.9,
+        },
         "words": paragraphs * 60,
         "page_count": 3,
+        "bad_pages": [],
+        "aside": [{"page": 1, "role": "note", "text": "The authors thank a snail."}],
         "paragraphs": [
             {
                 "page": 1 + index // 3,

@@ -44,7 +44,7 @@ STEMS = {
 
 
 def document(
-    paper: str, field: str, rng: random.Random, *, extractor: str = "pypdf2"
+    paper: str, field: str, rng: random.Random, *, extractor: str = "pdfium"
 ) -> dict[str, Any]:
     """Return one line of ``documents.jsonl`` with 900 to 2,600 made-up words."""
     words = FIELDS.get(field, FIELDS["ai"]).split()
@@ -61,13 +61,22 @@ def document(
         "field": field,
         "extractor": extractor,
         "quality": {
-            "pypdf2": round(rng.uniform(0.75, 0.95), 3),
-            "pdfium": 0.93 if extractor == "pdfium" else None,
+            "known": round(rng.uniform(0.75, 0.95), 3),
             "glued": rng.randint(0, 40),
             "torn": rng.randint(0, 9),
+            "unknown": rng.randint(0, 3),
+            "formulas": rng.randint(0, 12),
+            "marked": round(rng.uniform(0, 0.2), 3),
+            "kept": round(rng.uniform(0.6, 0.95), 3),
         },
         "words": count,
         "page_count": rng.randint(3, 6),
+        "bad_pages": [],
+        "aside": [
+            {"page": 1, "role": "running", "text": "3"},
+            {"page": 2, "role": "formula", "text": "E = mc^2"},
+            {"page": 2, "role": "caption", "text": f"Figure 1: The {words[0]}."},
+        ],
         "paragraphs": [{"page": 1, "section": "Introduction", "text": text}],
     }
 
@@ -201,7 +210,7 @@ def good_files(*, gpu: bool = False) -> dict[str, Any]:
     """Return the files of a run that went well: 12 papers, 40 steps, four fields, two rejected."""
     rng = random.Random(7)
     documents = [
-        document(stem, field, rng, extractor="pdfium" if index == 1 else "pypdf2")
+        document(stem, field, rng, extractor="pypdf2" if index == 1 else "pdfium")
         for field, stems in STEMS.items()
         for index, stem in enumerate(stems)
     ]

@@ -80,6 +80,9 @@ class DatasetConfig(Section):
     """Words of one passage at most. A sentence is never cut: one that is longer is a passage alone."""
     answer_words: Annotated[int, Field(ge=8, le=100_000)] = 45
     """Words of one answer at most. Sentences of fewer than 8 words are never answers."""
+    formulas: Literal["skip", "keep"] = "skip"
+    """Sentences in which the paper displays a formula: ``skip`` never asks about them and never answers
+    with them, ``keep`` treats ``[formula]`` as a word."""
     duplicate_overlap: Annotated[float, Field(ge=0, le=1)] = 0.5
     """An example is removed when more than this share of its five-word sequences is also in a held-out
     paper. 1 keeps every example."""

@@ -3,11 +3,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from paperlora.pipeline.parse.extract import RejectedError
 from pdfs import encrypted, endless, scan, text_pdf
 
 from paperlora.pipeline.config import CorpusConfig
 from paperlora.pipeline.parse.document import check_header, read_document, sane_title
-from paperlora.pipeline.parse.extract import RejectedError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,12 +3,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from paperlora.pipeline.parse.extract import EXTRACTORS, NEEDS_PASSWORD, RejectedError, extract
 from pdfs import bomb, encrypted, endless, text_pdf
 
 from paperlora.errors import EnvironmentNotVerifiedError
 from paperlora.files import ROOT
 from paperlora.pipeline.config import CorpusConfig
-from paperlora.pipeline.parse.extract import EXTRACTORS, NEEDS_PASSWORD, RejectedError, extract
 
 if TYPE_CHECKING:
     from pathlib import Path

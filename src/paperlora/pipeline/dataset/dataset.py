@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from paperlora.errors import DataError
 from paperlora.files import read_jsonl, sha256_json, write_json, write_jsonl
-from paperlora.pipeline.text import STOP_WORDS, TfIdf, sentences, words
+from paperlora.pipeline.text import FORMULA, STOP_WORDS, UNKNOWN, TfIdf, sentences, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,8 +152,8 @@ def examples(document: Document, tfidf: TfIdf, config: DatasetConfig) -> Iterato
         # Seeded by the text, so that a change in one passage changes no question about another.
         rng = random.Random(f"{config.seed}:{passage.text}")
         for kind, prompt, answer in (
-            *islice(_questions(passage, tfidf, rng, config.answer_words), QUESTIONS_PER_PASSAGE),
-            *_continuation(passage, config.answer_words),
+            *islice(_questions(passage, tfidf, rng, config), QUESTIONS_PER_PASSAGE),
+            *_continuation(passage, config),
         ):
             number += 1
             yield {
@@ -179,12 +179,12 @@ def _source(passage: Passage) -> str:
 
 
 def _questions(
-    passage: Passage, tfidf: TfIdf, rng: random.Random, limit: int
+    passage: Passage, tfidf: TfIdf, rng: random.Random, config: DatasetConfig
 ) -> Iterator[tuple[str, str, str]]:
     """Yield kind, prompt and answer of each question about a passage."""
     if len(passage.sentences) < SENTENCES_TO_ASK:
         return
-    places = [i for i, sentence in enumerate(passage.sentences) if _can_answer(sentence, limit)]
+    places = [i for i, sentence in enumerate(passage.sentences) if _can_answer(sentence, config)]
     rng.shuffle(places)
     for place in places:
         others = " ".join((*passage.sentences[:place], *passage.sentences[place + 1 :]))
@@ -194,14 +194,14 @@ def _questions(
             yield "question", question_prompt(passage, question), passage.sentences[place]
 
 
-def _continuation(passage: Passage, limit: int) -> Iterator[tuple[str, str, str]]:
+def _continuation(passage: Passage, config: DatasetConfig) -> Iterator[tuple[str, str, str]]:
     """Yield kind, prompt and answer when the second half of the passage begins with whole sentences."""
     cut = (len(passage.sentences) + 1) // 2
     answer: list[str] = []
     for sentence in passage.sentences[cut:]:
         if (
-            not _can_answer(sentence, limit)
-            or sum(len(words(part)) for part in answer) > limit // 2
+            not _can_answer(sentence, config)
+            or sum(len(words(part)) for part in answer) > config.answer_words // 2
         ):
             break
         answer.append(sentence)
@@ -238,11 +238,17 @@ def key_terms(sentence: str, others: str, tfidf: TfIdf) -> list[str]:
     return [term for _, _, _, term in chosen]
 
 
-def _can_answer(sentence: str, limit: int) -> bool:
-    """Return whether a sentence is whole and mostly words, not part of a formula, table or heading."""
+def _can_answer(sentence: str, config: DatasetConfig) -> bool:
+    """Return whether a sentence is whole and mostly words, not part of a formula, table or heading.
+
+    One with a mark for a formula or for an unknown glyph has a hole; ``formulas = "keep"`` takes the
+    former all the same.
+    """
+    if UNKNOWN in sentence or (FORMULA in sentence and config.formulas == "skip"):
+        return False
     tokens = sentence.split()
     return (
-        8 <= len(words(sentence)) <= limit
+        8 <= len(words(sentence)) <= config.answer_words
         and sentence[0].isupper()
         and sentence[-1] in ".!?"
         and sum(bool(_PLAIN_WORD.fullmatch(token)) for token in tokens) >= 0.7 * len(tokens)

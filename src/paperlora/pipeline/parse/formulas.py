@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 _SIGN = re.compile(r"[=<>≤≥≈≃∼∝≡≠→←↦∈∑∏∫√±×·∂∇∞⟨⟩∥|+−^_/]")
 _NUMBER = re.compile(r"\(?\s*(?:[A-Z]{1,2}\.?|S)?\d+(?:\.\d+)*[a-z]?\s*\)")
 _WORD = re.compile(r"[^\W\d_]{3,}")
+_PLAIN = re.compile(r"[A-Za-z]{2,}[.,;:]?|\W?\d+\W?|[•◦▪–-]")
 _SHORT = 4  # signs
 _SCRAP = 24  # signs; what is left over of a formula inside a sentence is shorter
-_CLOSE = 1.6  # lines; where two lines of text are nearer than this, no displayed formula fits between
+_CLOSE = (
+    1.6  # lines; where two lines of text are nearer than this, no displayed formula fits between
+)
 
 
 def mark(page: Sequence[Line], leading: float) -> list[Line]:
@@ -49,7 +52,7 @@ def _columns(page: Sequence[Line]) -> Iterator[list[Line]]:
 def _kinds(column: Sequence[Line], leading: float) -> list[bool]:
     """Return for each line whether it is formula, by itself or by its neighbours."""
     kinds = [_kind(line) for line in column]
-    for index, line in enumerate(column):
+    for index in range(len(column)):
         if kinds[index] is False and _stands_alone(column, index, leading):
             kinds[index] = True
     for order in (range(1, len(kinds)), range(len(kinds) - 2, -1, -1)):
@@ -86,28 +89,26 @@ def _stands_alone(column: Sequence[Line], index: int, leading: float) -> bool:
 def _kind(line: Line) -> bool | None:
     """Return whether a line is part of a formula; None when its neighbours have to tell."""
     bare = line.text.replace(" ", "")
-    size = line.size
-    set_in = line.x0 > line.column[0] + 0.9 * size
+    set_in = line.x0 > line.column[0] + 0.9 * line.size
     if len(bare) <= _SHORT:
-        if not set_in and line.math <= 0.4:
-            return False
-        plain = re.fullmatch(r"[A-Za-z]{2,}[.,;:]?|\W?\d+\W?|[•◦▪–-]", bare)
-        return None if plain and line.math <= 0.4 else True
+        plain = _PLAIN.fullmatch(bare) and line.math <= 0.4
+        return None if set_in and plain else set_in or line.math > 0.4
     words = sum(
         len(word)
         for piece in line.pieces
-        if not piece.font.math and piece.size > 0.8 * size
+        if not piece.font.math and piece.size > 0.8 * line.size
         for word in _WORD.findall(piece.text)
     )
     share = words / len(bare)
     signs = len(_SIGN.findall(bare))
     if not set_in:
         return share < 0.15 and line.math > 0.4 and signs > 1
-    if line.cells > 1 and signs and _NUMBER.fullmatch(line.pieces[-1].text):
-        return share < 0.75
-    if share < 0.3 and (line.math > 0.2 or signs > 0):
-        return True
-    if line.math > 0.5 and share < 0.5:
+    numbered = line.cells > 1 and _NUMBER.fullmatch(line.pieces[-1].text)
+    if (
+        (numbered and signs and share < 0.75)
+        or (share < 0.3 and (line.math > 0.2 or signs))
+        or (share < 0.5 and line.math > 0.5)
+    ):
         return True
     return None if share < 0.3 else False
 

@@ -5,42 +5,46 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from paperlora.pipeline.parse import headings, roles, scripts
+from paperlora.pipeline.parse import scripts
+from paperlora.pipeline.parse.blocks import is_prose, is_usual
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from paperlora.pipeline.parse.blocks import Block, Look
     from paperlora.pipeline.parse.lines import Line
-    from paperlora.pipeline.parse.roles import Block, Look
 
 # What journals, archives and templates print above a title, often in larger letters.
 _BANNER = re.compile(
-    r"arxiv|biorxiv|medrxiv|proceedings\b|(?:published|presented|submitted|accepted|under review|to appear|appeared)\b"
-    r"|preprint|(?:international |european |american )?(?:journal|transactions|annals|letters|reviews?|advances) (?:of|on|in)\b"
-    r"|vol(?:ume|\.)?\s*\d|doi\b|https?:|www\.|copyright|©|\(c\)|open access|research( article| paper)?$|article$|letter$"
-    r"|original (?:paper|article|research)|review( article| paper)?$|(?:technical|working) (?:report|paper)"
-    r"|contents lists|science ?direct|elsevier|springer|plos|nature\b.{0,20}$|hhs public|author manuscript|see discussions|a r t i c l e"
-    r"|paper title|title of|research in context|available online|received|citation|ieee\b.{0,60}$|lecture notes|\d{4} ieee"
-    r"|this (?:article|paper|work|is)\b|noname|manuscript|draft\b|page \d|conference (?:paper|on)|workshop (?:paper|on|track)|\S+@\S+",
+    r"arxiv|biorxiv|medrxiv|preprint|proceedings\b|manuscript|draft\b|page \d|\S+@\S+"
+    r"|(?:published|presented|submitted|accepted|under review|to appear|appeared|received)\b"
+    r"|(?:(?:inter)?national |european |american )?"
+    r"(?:journal|transactions|annals|letters|reviews?|advances) (?:of|on|in)\b"
+    r"|vol(?:ume|\.)?\s*\d|doi\b|https?:|www\.|copyright|©|\(c\)|open access|available online|citation"
+    r"|(?:research|original|review)? ?(?:article|letter|paper|research|review)$"
+    r"|original (?:paper|article|research)|(?:technical|working) (?:report|paper)|lecture notes"
+    r"|contents lists|science ?direct|elsevier|springer|plos|nature\b.{0,20}$|ieee\b.{0,60}$|\d{4} ieee"
+    r"|hhs public|author manuscript|see discussions|a r t i c l e|research in context|noname"
+    r"|paper title|title of|this (?:article|paper|work|is)\b"
+    r"|(?:conference|workshop) (?:paper|on|track)",
     re.IGNORECASE,
 )
 _BAD_METADATA = re.compile(
-    r"microsoft|powerpoint|untitled|\.(?:dvi|tex|pdf|docx?|indd|qxd|pptx?)\b|^arxiv|^pii\b|^doi\b|template|title of|article title"
-    r"|instructions for|no job name|^slide|^layout|paper title|manuscript|^main\b|sample paper",
+    r"microsoft|powerpoint|untitled|\.(?:dvi|tex|pdf|docx?|indd|qxd|pptx?)\b|^arxiv|^pii\b|^doi\b|template"
+    r"|title of|article title|instructions for|no job name|^slide|^layout|paper title|manuscript|^main\b"
+    r"|sample paper",
     re.IGNORECASE,
 )
-_ABSTRACT = re.compile(
-    r"(?:abstract|a b s t r a c t|summary)\s*(?:[-–—.:|]+|$)\s*", re.IGNORECASE
-)
+_ABSTRACT = re.compile(r"(?:abstract|a b s t r a c t|summary)\s*(?:[-–—.:|]+|$)\s*", re.IGNORECASE)
 _AFFILIATION = re.compile(
     r"@|universit|institut|department|dept|laborator|school|college|centre|center\b|research\b|google|facebook|microsoft|inc\b"
     r"|hospital|faculty|academy|corporation|\bcity\b|\busa\b|china|germany|france|\buk\b|street|road|\d{4}|https?:|corresp|equal"
     r"|division|society|group\b|company|\bai\b|\blab",
     re.IGNORECASE,
 )
-_NAME = re.compile(
-    r"[^\W\d_a-z][\w'’.-]*(?: (?:(?:van|von|de|der|den|del|la|le|da|di|dos|bin|al|el|ter|ten)\b|[^\W\d_a-z][\w'’.-]*)){1,4}"
-)
+_PARTICLE = r"(?:van|von|de|der|den|del|la|le|da|di|dos|bin|al|el|ter|ten)\b"
+_CAPITALISED = r"[^\W\d_a-z][\w'’.-]*"
+_NAME = re.compile(rf"{_CAPITALISED}(?: (?:{_PARTICLE}|{_CAPITALISED})){{1,4}}")
 _MARKS = re.compile(r"[*∗⋆†‡§¶‖#^_\d]+|\(.*?\)")
 
 
@@ -78,7 +82,7 @@ def read(page: Sequence[Block], look: Look, metadata: str) -> tuple[str, list[st
             and block not in chosen
             and block.lines[-1].y >= lowest - look.size
             and block.lines[0].page == column
-            and not roles.is_prose(block)
+            and not is_prose(block)
         ]
     for block in between:
         block.role = "front"
@@ -112,7 +116,7 @@ def _title_blocks(top: Sequence[Block], look: Look) -> list[Block]:
     if size < 1.02 * look.size:  # all in one size: a bold one, or else the first one
         bold = [item for item in worth if item[1].lines[0].bold]
         index, block = (bold or worth)[0]
-        if roles.is_prose(block) and len(block.lines) > 3:
+        if is_prose(block) and len(block.lines) > 3:
             return []
         return [block]
     first = next(index for index, block in worth if block.size > 0.98 * size)
@@ -132,14 +136,14 @@ def _between(top: Sequence[Block], chosen: Sequence[Block]) -> list[Block]:
     if not chosen:
         return []
     place = next(index for index, block in enumerate(top) if block is chosen[0])
-    found = [block for block in top[:place] if not roles.is_prose(block) or len(block.lines) < 3]
+    found = [block for block in top[:place] if not is_prose(block) or len(block.lines) < 3]
     rest = top[place + len(chosen) :]
     abstract = next((i for i, block in enumerate(rest[:25]) if _is_abstract(block)), None)
     if abstract is not None:
         return [*found, *rest[:abstract]]
     for block in rest:
-        named = block.role == "heading" and headings.is_usual(block.level)
-        if named or (roles.is_prose(block) and not _AFFILIATION.search(block.lines[0].text)):
+        named = block.role == "heading" and is_usual(block.level)
+        if named or (is_prose(block) and not _AFFILIATION.search(block.lines[0].text)):
             break
         found.append(block)
     return found

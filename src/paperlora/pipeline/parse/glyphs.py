@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import re
-import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -21,16 +20,15 @@ import pypdfium2.raw as pdfium
 from paperlora.pipeline.text import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 MAX_CHARACTERS = 60_000
 """Characters that are read of one page; a page of a paper has about 5,000."""
 GAP = 0.14  # em; a wider gap is a space: TeX's narrowest is 0.22; less where fonts were replaced
 GUESSED = 0.07  # em; enough where PDFium sees a space too
-_ACCENTS = dict(zip("´`¨ˆ˜ˇ˝˚¸¯˘˙", map(chr, [
-    0x301, 0x300, 0x308, 0x302, 0x303, 0x30C, 0x30B, 0x30A, 0x327, 0x304, 0x306, 0x307,
-]), strict=True))  # fmt: skip
-_BOLD = re.compile(r"bold|black|heavy|semib|demi|medi$|medi[^u]|[-,]bd|cmbx|sfbx|\bbx", re.IGNORECASE)
+_BOLD = re.compile(
+    r"bold|black|heavy|semib|demi|medi$|medi[^u]|[-,]bd|cmbx|sfbx|\bbx", re.IGNORECASE
+)
 _ITALIC = re.compile(r"ital|obli|slant|-it\b|cmti|cmsl|sfti|[a-z]it$", re.IGNORECASE)
 _MATH = re.compile(
     r"^(?:cm(?:mi|sy|ex|bsy|mib)|lmmath|ms[ab]m|mt2?(?:mi|sy|ex)|rmtmi|[tp]xb?(?:mi|sy|ex)|rsfs|euf|eus"
@@ -43,7 +41,12 @@ _TEX_TEXT = re.compile(r"^(?:cm(?:r|bx|ti|sl|ss|csc|b)|sf[rbt])", re.IGNORECASE)
 _SPACES = {9, 10, 13, 32, 0xA0, 0x2002, 0x2003, 0x2009, 0x3000}
 # The font of large signs: letters are its own codes, and its glyphs hang from the baseline.
 _EXTENSION = re.compile(r"^(?:cmex|lmmathext|mtex|txex|pxex)", re.IGNORECASE)
-_LARGE = dict.fromkeys("PX", "∑") | dict.fromkeys("RZ", "∫") | dict.fromkeys("QY", "∏") | dict.fromkeys("pqrst", "√")
+_LARGE = (
+    dict.fromkeys("PX", "∑")
+    | dict.fromkeys("RZ", "∫")
+    | dict.fromkeys("QY", "∏")
+    | dict.fromkeys("pqrst", "√")
+)
 _HANG = 0.85  # em
 _HYPHENS = {2, 0xAD, 0x2010, 0x2011, 0xFFFE}
 
@@ -104,15 +107,13 @@ class _Run(NamedTuple):
 
 def _fast(function: Any, result: Any, *arguments: Any) -> Callable[..., Any]:  # noqa: ANN401 - ctypes
     """Return a function of PDFium that takes plain addresses, which halves the time of a call."""
-    return ctypes.PYFUNCTYPE(result, *arguments)(ctypes.cast(function, ctypes.c_void_p).value)
+    return ctypes.PYFUNCTYPE(result, *arguments)(ctypes.cast(function, ctypes.c_void_p).value or 0)
 
 
 _BOX = _fast(
     pdfium.FPDFText_GetLooseCharBox, ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p
 )
-_OBJECT = _fast(
-    pdfium.FPDFText_GetTextObject, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int
-)
+_OBJECT = _fast(pdfium.FPDFText_GetTextObject, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
 
 
 @cache
@@ -184,7 +185,7 @@ def _read(page: Any, text: Any) -> Page:  # noqa: ANN401
 
 
 def _pieces(
-    groups: list[tuple[_Run, list[int]]], codes: list[int], edges: list[float]
+    groups: list[tuple[_Run, list[int]]], codes: list[int], edges: Sequence[float]
 ) -> Iterator[Piece]:
     """Yield the pieces of text objects, given as runs with the indices of their characters."""
     letters: list[str] = []
@@ -194,7 +195,9 @@ def _pieces(
     for run, indices in groups:
         gap, least = GAP * run.size, GUESSED * run.size
         if before is not None and before[:3] != run[:3] and letters:
-            yield Piece("".join(letters), start, end, before.y, before.size, before.font, was_spaced)
+            yield Piece(
+                "".join(letters), start, end, before.y, before.size, before.font, was_spaced
+            )
             letters = []
         before = run
         left, right, sign = {0: (0, 2, 1), 1: (3, 1, 1), 2: (2, 0, -1), 3: (1, 3, -1)}[run.turn]
@@ -212,8 +215,7 @@ def _pieces(
                 start, end, was_spaced = x0, x1, spaced
             plain = 32 < code < 127 and not run.font.large
             letters.append(chr(code) if plain else _character(code, run.font))
-            if x1 > end:
-                end = x1
+            end = max(end, x1)
             spaced = False
     if letters and before is not None:
         yield Piece("".join(letters), start, end, before.y, before.size, before.font, was_spaced)

@@ -6,27 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from paperlora.pipeline.parse import scripts
+from paperlora.pipeline.parse.blocks import NAMED, NUMBERED
 
 if TYPE_CHECKING:
+    from paperlora.pipeline.parse.blocks import Block, Look
     from paperlora.pipeline.parse.lines import Line
-    from paperlora.pipeline.parse.roles import Block, Look
 
-_NAMED = re.compile(
-    r"(?:abstract|introduction|background|preliminaries|related works?|prior work|methods?"
-    r"|methodology|materials and methods|methods and materials|data|experiments?|experimental setup"
-    r"|evaluation|results?|results and discussion|discussion|discussion and conclusions?|limitations"
-    r"|conclusions?|conclusions? and (?:future work|discussion|outlook)|future work|summary"
-    r"|acknowledge?ments?|broader impact|ethics statement|data availability|code availability"
-    r"|availability|funding|competing interests|conflicts? of interest|author contributions"
-    r"|supplementary (?:materials?|information)|supporting information|appendix|appendices"
-    r"|references(?: and notes)?|bibliography|literature cited|works cited|keywords|contents)[.:]?",
-    re.IGNORECASE,
-)
-_NUMBERED = re.compile(
-    r"(?P<number>(?:(?:appendix|section|chapter)\s+)?(?:\d{1,2}(?:\.\d{1,2}){0,3}|[A-Z](?:\.\d{1,2}){1,3}|[A-Z]|[IVX]{1,5}))"
-    r"(?:[.:)]\s*|\s+)(?P<title>\S.*)",
-    re.IGNORECASE,
-)
 _REFERENCES = re.compile(
     r"(?:references|bibliography|literature cited|works cited|references and notes|literature)\b",
     re.IGNORECASE,
@@ -67,7 +52,7 @@ class Numbers:
 
 def _key(number: str) -> tuple[int, ...] | None:
     """Return "3.2" as (3, 2), "IV" as (4,), "B.1" as (102, 1)."""
-    first, *rest = number.split()[-1].split(".")
+    first, *rest = number.rsplit(maxsplit=1)[-1].split(".")
     below = tuple(int(part) for part in rest if part)
     if first.isdigit():
         return (int(first), *below)
@@ -88,56 +73,68 @@ def is_references(title: str) -> bool:
     return bool(_REFERENCES.match(title))
 
 
-def is_usual(title: str) -> bool:
-    """Return whether a heading, with or without a number, is one that many papers have."""
-    numbered = _NUMBERED.fullmatch(title)
-    return bool(_NAMED.fullmatch(numbered["title"] if numbered else title))
-
-
 def of_block(
     block: Block, before: Block | None, after: Block | None, look: Look, numbers: Numbers
 ) -> str:
     """Return the heading that a block is, without its number; "" when it is none.
 
-    ``before`` and ``after`` are the blocks around it; ``after`` is the next text.
+    ``before`` is the block before it, ``after`` the next text.
     """
     text = _SMALL_CAPITALS.sub(r"\1\2", " ".join(map(_without_tags, block.lines)))
     text = re.sub(r"(\w-) (?=[A-Z])", r"\1", re.sub(r"(\w)- (?=[a-z])", r"\1", text))
     if not text or len(text) > _LENGTH or len(text.split()) > _WORDS or len(block.lines) > 3:
         return ""
-    first = block.lines[0]
-    numbered = _NUMBERED.fullmatch(text)
+    numbered = NUMBERED.fullmatch(text)
     title = numbered["title"] if numbered else text
-    named = bool(_NAMED.fullmatch(title))
-    if not _is_title(title):
+    if not _is_title(title) or not _looks_so(block, before, after, look, title=title, text=text):
         return ""
-    size = max(piece.size for piece in first.pieces)  # small capitals are smaller than the heading
-    larger = size > 1.04 * look.size
-    if any(line.cells > (5 if larger and first.bold else 2) for line in block.lines):
-        return ""
-    capitals = title.isupper() and sum(map(len, _LETTERS.findall(title))) >= 5
-    strong = first.bold or larger or capitals
-    if after is not None and "@" in after.text and not numbered:
-        return ""  # an author over an address
-    small = size < 0.94 * look.size
-    if named and size > 0.8 * look.size:
-        if numbered:
-            numbers.follow(numbered["number"])
-        return tidy(title)
-    if small or after is None or not _beside(block, after, look):
-        return ""
-    alone = before is None or before.lines[-1].column != first.column or (
-        before.lines[-1].y - first.y > 1.15 * look.leading * first.size
-    ) or before.role == "heading"
-    if strong and alone:
-        if numbered:
-            numbers.follow(numbered["number"])
-        return tidy(title)
+    counts = numbers.follow(numbered["number"]) if numbered else True
+    weak = not NAMED.fullmatch(title) and not _is_strong(
+        block, look, title, numbered=bool(numbered)
+    )
+    return "" if weak and not counts else tidy(title)
+
+
+def _looks_so(
+    block: Block, before: Block | None, after: Block | None, look: Look, *, title: str, text: str
+) -> bool:
+    """Return whether a block looks like a heading and stands like one."""
+    first = block.lines[0]
+    size = _size(first)
+    strong = _is_strong(block, look, title, numbered=text != title)
+    if any(line.cells > (5 if strong and first.bold else 2) for line in block.lines):
+        return False
+    if NAMED.fullmatch(title):
+        return size > 0.8 * look.size
+    if size < 0.94 * look.size or after is None or not _near(block, after):
+        return False
+    if "@" in after.text and text == title:
+        return False  # an author over an address
+    if not _is_alone(first, before, look):
+        return False
     width = first.column[1] - first.column[0]
     short = first.x1 - first.x0 < 0.8 * width or len(block.lines) > 1
-    if numbered and alone and short and (first.italic or len(block.lines) == 1):
-        return tidy(title) if numbers.follow(numbered["number"]) else ""
-    return ""
+    return strong or (text != title and short)
+
+
+def _is_strong(block: Block, look: Look, title: str, *, numbered: bool) -> bool:
+    """Return whether a block differs from the text: bold, in capitals, or larger."""
+    first = block.lines[0]
+    capitals = title.isupper() and sum(map(len, _LETTERS.findall(title))) >= 5
+    larger = _size(first) > 1.04 * look.size and (numbered or block.family in look.families)
+    return first.bold or capitals or larger
+
+
+def _size(line: Line) -> float:
+    return max(piece.size for piece in line.pieces)  # small capitals are smaller than their heading
+
+
+def _is_alone(first: Line, before: Block | None, look: Look) -> bool:
+    """Return whether there is space above a line, or a heading, or the top of a column."""
+    if before is None or before.role == "heading":
+        return True
+    last = before.lines[-1]
+    return last.column != first.column or last.y - first.y > 1.15 * look.leading * first.size
 
 
 def _without_tags(line: Line) -> str:
@@ -151,13 +148,11 @@ def _without_tags(line: Line) -> str:
     return line.text
 
 
-def _beside(block: Block, after: Block, look: Look) -> bool:
-    """Return whether the text under a heading begins near it: below it or in the next column."""
+def _near(block: Block, after: Block) -> bool:
+    """Return whether the text under a heading begins near it: below it, in the next column or page."""
     line, next_line = block.lines[-1], after.lines[0]
-    if next_line.page != line.page or next_line.y > line.y:
-        return True
-    del look
-    return line.y - next_line.y < 8 * line.size
+    elsewhere = next_line.page != line.page or next_line.y > line.y
+    return elsewhere or line.y - next_line.y < 8 * line.size
 
 
 def _is_title(title: str) -> bool:

@@ -12,8 +12,8 @@ from paperlora.pipeline.text import FORMULA
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from paperlora.pipeline.parse.blocks import Block, Look
     from paperlora.pipeline.parse.lines import Line
-    from paperlora.pipeline.parse.roles import Block, Look
 
 _ENDED = re.compile(r"[.!?:][\"'”’)\]]*$")
 _BULLET = re.compile(r"(?:[•‣▪●○◦∙·–—*-]|\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)])\s+\S")

@@ -15,8 +15,8 @@ from paperlora import process
 from paperlora.errors import DataError, InputError
 from paperlora.files import sha256_file, sha256_json, write_json, write_jsonl
 from paperlora.pipeline.parse.document import read_document
-from paperlora.pipeline.parse.rejected import RejectedError
 from paperlora.pipeline.parse.quality import word_list
+from paperlora.pipeline.parse.rejected import RejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pypdfium2.raw as pdfium
 
-from paperlora.pipeline.parse import formulas, front, glyphs, joining, lines, margins, paragraphs, roles
+from paperlora.pipeline.parse import (
+    blocks,
+    formulas,
+    front,
+    glyphs,
+    joining,
+    lines,
+    margins,
+    paragraphs,
+    roles,
+)
 from paperlora.pipeline.parse.rejected import RejectedError
 
 if TYPE_CHECKING:
@@ -17,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
+    from paperlora.pipeline.parse.blocks import Block
     from paperlora.pipeline.parse.glyphs import Page
     from paperlora.pipeline.parse.lines import Line
-    from paperlora.pipeline.parse.roles import Block
 
 NEEDS_PASSWORD = "encrypted: it needs a password"  # noqa: S105 - a reason, not a password
 _FAULTS = {
@@ -92,19 +102,23 @@ def read(path: Path, known: AbstractSet[str]) -> Paper:
 
 
 def _paper(
-    per_page: Sequence[Sequence[Line]], known: AbstractSet[str], *, metadata: str, **about: Any
+    per_page: Sequence[Sequence[Line]],
+    known: AbstractSet[str],
+    *,
+    metadata: str,
+    **about: Any,  # noqa: ANN401 - fields of Paper
 ) -> Paper:
-    look = roles.look_of(per_page)
+    look = blocks.look_of(per_page)
     running = margins.running(per_page, look.size)
-    blocks: list[list[Block]] = []
+    pages: list[list[Block]] = []
     aside: list[dict[str, Any]] = []
-    for page in per_page:
-        kept = formulas.mark([line for line in page if id(line) not in running], look.leading)
-        aside += [_aside(line, "running", line.text) for line in page if id(line) in running]
-        blocks.append(roles.blocks_of(kept, look))
-    roles.assign(blocks, look)
-    title, authors = front.read(blocks[0], look, metadata) if blocks else ("", [])
-    flat = [block for page_blocks in blocks for block in page_blocks]
+    for each in per_page:
+        kept = formulas.mark([line for line in each if id(line) not in running], look.leading)
+        aside += [_aside(line, "running", line.text) for line in each if id(line) in running]
+        pages.append(blocks.blocks_of(kept, look))
+    roles.assign(pages, look)
+    title, authors = front.read(pages[0], look, metadata) if pages else ("", [])
+    flat = [block for page in pages for block in page]
     found = paragraphs.of_paper(flat, look)
     counts = joining.count_words(
         line.text for block in flat if block.role == "text" for line in block.lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from paperlora.pipeline.parse.glyphs import GAP, GUESSED
@@ -35,7 +36,7 @@ def text(pieces: Sequence[Piece], y: float, size: float) -> str:
         if end is not None and word in _ACCENTS and piece.x0 < end - 0.1 * size:
             _accent(parts, word)
             continue
-        if len(parts) and parts[-1] in _ACCENTS and piece.x0 < (end or 0):
+        if parts and parts[-1] in _ACCENTS and piece.x0 < (end or 0):
             word = unicodedata.normalize("NFC", word[0] + _ACCENTS[parts.pop()]) + word[1:]
         shift = (piece.y - y) / size
         now = 0
@@ -49,16 +50,24 @@ def text(pieces: Sequence[Piece], y: float, size: float) -> str:
             before = "".join(parts[-3:])
             if now > 0 and _ORDINAL.fullmatch(word) and before[-1:].isdigit():
                 parts.append(word)
-            elif now > 0 and _NOTE_MARK.fullmatch(word) and (
-                not before or _WORD_BEFORE.search(before)
+            elif (
+                now > 0
+                and _NOTE_MARK.fullmatch(word)
+                and (not before or _WORD_BEFORE.search(before))
             ):
                 pass  # the mark of a note or a reference
             else:
                 parts.append("^" if now > 0 else "_")
                 parts.append(word)
-        elif now > 0 and now == level and not wide and parts and parts[-1] != "^" and not (
-            "^" in parts[-2:]
-        ) and _NOTE_MARK.fullmatch(word):
+        elif (
+            now > 0
+            and now == level
+            and not wide
+            and parts
+            and parts[-1] != "^"
+            and "^" not in parts[-2:]
+            and _NOTE_MARK.fullmatch(word)
+        ):
             pass  # the rest of a mark
         else:
             if wide:
@@ -81,6 +90,6 @@ def _letter_space(pieces: Sequence[Piece], size: float) -> float:
     letters = sum(piece.text.isalpha() and len(piece.text) == 1 for piece in pieces)
     if len(pieces) < 8 or letters < 0.7 * len(pieces) or any(piece.font.math for piece in pieces):
         return 0.0
-    gaps = sorted(b.x0 - a.x1 for a, b in zip(pieces, pieces[1:], strict=False))
+    gaps = sorted(b.x0 - a.x1 for a, b in pairwise(pieces))
     middle = gaps[len(gaps) // 2]
     return middle if GAP * size < middle < size else 0.0

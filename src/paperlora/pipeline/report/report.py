@@ -8,7 +8,9 @@ same bytes.
 from __future__ import annotations
 
 import json
+import textwrap
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +31,12 @@ from paperlora.pipeline.run import runs_folder
 SCHEMA = 1
 PAPER = (
     *("paper", "file", "sha256", "title", "field"),
-    *("extractor", "quality", "words", "page_count"),
+    *("extractor", "quality", "words", "page_count", "bad_pages"),
 )
 """What the report keeps of a line of ``documents.jsonl``."""
 
+_MISSED = {"formula", "table", "figure", "note", "contents"}
+_MOST_SHOWN = 100  # parts of one paper
 _RECORD = (
     *("environment.target", "environment.fingerprint", "environment.lock_digest"),
     *("environment.python", "environment.platform", "environment.packages"),
@@ -40,7 +44,7 @@ _RECORD = (
 )
 INPUTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "config.toml": ("train", ()),
-    "documents.jsonl": ("parse", (*PAPER, "paragraphs")),
+    "documents.jsonl": ("parse", (*PAPER, "paragraphs", "aside")),
     "parse.json": ("parse", ("rejected",)),
     "dataset/dataset.json": ("dataset", ("digest", "papers", "examples")),
     "metrics.jsonl": ("train", ("step", "split", "memory")),
@@ -123,10 +127,23 @@ def _corpus(
         "words": {item["paper"]: item["words"] for item in documents},
         "extractors": {item["paper"]: item["extractor"] for item in documents},
         "documents": [
-            {key: item[key] for key in PAPER} | {"split": split_of.get(item["paper"])}
+            {key: item[key] for key in PAPER}
+            | {"split": split_of.get(item["paper"]), "aside": _aside(item["aside"])}
             for item in documents
         ],
         "rejected": rejected,
+    }
+
+
+def _aside(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the words of each role that was set aside, and the beginnings of what a person may miss."""
+    counts: Counter[str] = Counter()
+    for part in parts:
+        counts[part["role"]] += len(part["text"].split())
+    shown = [part for part in parts if part["role"] in _MISSED][:_MOST_SHOWN]
+    return {
+        "words": dict(sorted(counts.items())),
+        "parts": [part | {"text": textwrap.shorten(part["text"], 100)} for part in shown],
     }
 
 

@@ -25,7 +25,7 @@ def test_one_cloud_a_paper_until_there_are_many() -> None:
 
 def test_hatch_tells_the_extractor_and_longest_paper_of_a_field_comes_first() -> None:
     rows = documents(3)
-    rows[2]["extractor"] = "pdfium"
+    rows[2]["extractor"] = "pypdf2"
     for row, size in zip(rows, (100, 300, 200), strict=True):
         row["words"] = size
     axes = words.words(rows).axes[0]

@@ -16,6 +16,7 @@ from wordcloud import STOPWORDS, WordCloud
 
 from paperlora.pipeline.report.plots.palette import MUTED, SIZE, field_look, nothing, short
 from paperlora.pipeline.report.wording import count
+from paperlora.pipeline.text import FORMULA
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +40,7 @@ STOP = STOPWORDS | set(
 LONGEST = 24
 """Letters; a longer word is usually words glued together, and does not fit on a small cloud."""
 
-HATCHES = {"pypdf2": "", "pdfium": "////"}
+HATCHES = {"pypdf2": "////", "pdfium": ""}
 
 
 def words(documents: list[dict[str, Any]]) -> Figure:
@@ -91,7 +92,9 @@ def groups(documents: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     found = []
     for name, group in itertools.groupby(ordered, key=lambda item: str(item[each])):
         papers = list(group)
-        text = "\n".join(part["text"] for item in papers for part in item["paragraphs"])
+        text = "\n".join(
+            part["text"].replace(FORMULA, "") for item in papers for part in item["paragraphs"]
+        )
         title = f"{field_look(name)[0]}, {count(len(papers), 'paper')}"
         found.append((name if each == "paper" else title, papers[0]["field"], text))
     return found

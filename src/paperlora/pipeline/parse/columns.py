@@ -1,0 +1,152 @@
+"""Find the columns of a page: pieces form segments of a row, and segments form regions in reading order."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from paperlora.pipeline.parse.glyphs import Piece
+
+_APART = 0.9  # em; a wider gap in a row may be that between two columns
+_SIDES = 4  # rows that must stand on either side of a gutter
+_RULE = re.compile(r"([_.\-–—=*~•·])\1{4,}")  # a line drawn with characters
+
+
+@dataclass(slots=True)
+class Segment:
+    """Pieces of one row without a wide gap."""
+
+    pieces: list[Piece]
+    x0: float
+    x1: float
+    y: float
+    size: float
+
+
+def segments_of(pieces: Sequence[Piece]) -> list[Segment]:
+    """Return the pieces of a page as segments, from the top, and from the left in each row."""
+    return [segment for row in _rows(pieces) for segment in _split(row)]
+
+
+def _rows(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """Return the pieces by baseline, from the top; scripts stay rows of their own for now."""
+    rows: list[list[Piece]] = []
+    base = None
+    for piece in sorted(pieces, key=lambda piece: (-piece.y, piece.x0)):
+        if base is not None and base - piece.y <= 0.12 * piece.size:
+            rows[-1].append(piece)
+        else:
+            rows.append([piece])
+            base = piece.y
+    return rows
+
+
+def _split(row: list[Piece]) -> list[Segment]:
+    row.sort(key=lambda piece: piece.x0)
+    found: list[Segment] = []
+    for piece in row:
+        if _RULE.fullmatch(piece.text):
+            continue
+        last = found[-1] if found else None
+        if last and piece.x0 - last.x1 < _APART * min(piece.size, last.pieces[-1].size):
+            last.pieces.append(piece)
+            last.x1 = max(last.x1, piece.x1)
+            last.size = max(last.size, piece.size)
+        else:
+            found.append(Segment([piece], piece.x0, piece.x1, piece.y, piece.size))
+    return found
+
+
+def regions(segments: list[Segment], known: Sequence[float]) -> list[list[Segment]]:
+    """Return the segments as regions in reading order: between full-width segments, column by column."""
+    found = gutter(segments, known)
+    if found is None:
+        return [segments] if segments else []
+    x, top, bottom = found
+    above = [one for one in segments if one.y > top]
+    below = [one for one in segments if one.y < bottom]
+    band = [one for one in segments if bottom <= one.y <= top]
+    left = [one for one in band if one.x0 < x]
+    right = [one for one in band if one.x0 >= x]
+    return [region for part in (above, left, right, below) for region in regions(part, known)]
+
+
+def gutter(segments: list[Segment], known: Sequence[float]) -> tuple[float, float, float] | None:
+    """Return the place of the gutter with the most rows beside it, and top and bottom of its band.
+
+    A gutter is a vertical line that no segment of the band crosses, with rows on both sides; one row
+    is enough at the ``known`` places.
+    """
+    if len(segments) < (2 if known else 2 * _SIDES):
+        return None
+    ordered = sorted(segments, key=lambda one: -one.y)
+    wide = 0.6 * sorted(one.size for one in ordered)[len(ordered) // 2]
+    best: tuple[float, float, float, float] | None = None
+    places = [(x, _SIDES) for x in _candidates(segments, wide)] + [(x, 1) for x in known]
+    for x, enough in places:
+        start, left, right = 0, 0, 0
+        runs: list[tuple[int, int, int, int]] = []
+        for index, one in enumerate(ordered):
+            if one.x0 < x and one.x1 > x - wide:
+                runs.append((start, index, left, right))
+                start, left, right = index + 1, 0, 0
+            elif one.x1 <= x:
+                left += 1
+            else:
+                right += 1
+        runs.append((start, len(ordered), left, right))
+        for first, end, on_left, on_right in runs:
+            if min(on_left, on_right) < enough:
+                continue
+            band = ordered[first:end]
+            score = _gutter_score(band, x, strict=enough > 1)
+            if score and (best is None or score > best[0]):
+                best = score, x, band[0].y, band[-1].y
+    return best[1:] if best else None
+
+
+def _candidates(segments: Iterable[Segment], wide: float) -> list[float]:
+    """Return the places just left of where many segments begin, and just right of where many end."""
+    starts = Counter(round(one.x0) for one in segments)
+    ends = Counter(round(one.x1) for one in segments)
+    places = {
+        float(x + shift)
+        for counts, shift in ((starts, -2.0), (ends, wide + 1))
+        for x in counts
+        if counts[x - 1] + counts[x] + counts[x + 1] >= _SIDES
+    }
+    return sorted(places)
+
+
+def _gutter_score(band: list[Segment], x: float, *, strict: bool) -> float:
+    """Return how many points of height have text on both sides of ``x`` (0: it is no gutter)."""
+    sides = [one for one in band if one.x0 < x], [one for one in band if one.x0 >= x]
+    size = sorted(one.size for one in band)[len(band) // 2]
+    widths = [_usual_width(side) for side in sides]
+    if min(widths) < 5 * size:  # numbers in a margin are no column
+        return 0
+    if strict and min(map(_fullness, sides)) < 0.4:  # cells of a table are none either
+        return 0
+    top = min(max(one.y for one in side) for side in sides)
+    bottom = max(min(one.y for one in side) for side in sides)
+    if top - bottom < 2 * size * strict:
+        return 0
+    return max(top - bottom, 0.1) * min(sum(widths), 1000)
+
+
+def _usual_width(side: list[Segment]) -> float:
+    """Return the mean width of segments, weighted by width: scraps of formulas hardly count."""
+    widths = [one.x1 - one.x0 for one in side]
+    return sum(width * width for width in widths) / max(sum(widths), 1e-6)
+
+
+def _fullness(side: list[Segment]) -> float:
+    """Return the share of the text that is in segments nearly as wide as their side."""
+    width = max(one.x1 for one in side) - min(one.x0 for one in side)
+    wide = sum(one.x1 - one.x0 for one in side if one.x1 - one.x0 > 0.6 * width)
+    return wide / max(sum(one.x1 - one.x0 for one in side), 1e-6)
