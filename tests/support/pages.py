@@ -16,7 +16,11 @@ import matplotlib as mpl
 import pdfs
 
 FONTS = ("Times-Roman", "Times-Bold", "Times-Italic", "Helvetica", "Helvetica-Bold")
-_NAMES = {"quotesingle": "'", "grave": "`", "bullet": "•", "endash": "–", "quoteright": "’"}
+_NAMES = {"quotesingle": "'", "grave": "`", "bullet": "•", "endash": "–", "quoteright": "’"} | {
+    "emdash": "—",
+    "plusminus": "±",
+    "multiply": "×",
+}
 _LIGATURES = {"fi": "\x01", "fl": "\x02"}
 _BY_NAME = {**_NAMES, **_LIGATURES}
 

@@ -33,9 +33,9 @@ NAMED = re.compile(
     re.IGNORECASE,
 )
 NUMBERED = re.compile(
-    r"(?P<number>(?:(?:appendix|section|chapter)\s+)?(?:\d{1,2}(?:\.\d{1,2}){0,3}|[A-Z](?:\.\d{1,2}){1,3}|[A-Z]|[IVX]{1,5}))"
-    r"(?:[.:)]\s*|\s+)(?P<title>\S.*)",
-    re.IGNORECASE,
+    r"(?P<number>(?:(?:[Aa]ppendix|APPENDIX|[Ss]ection|SECTION|[Cc]hapter|CHAPTER)\s+)?"
+    r"(?:\d{1,2}(?:\.\d{1,2}){0,3}|[A-Z](?:\.\d{1,2}){1,3}|[A-Z]|[IVX]{1,5}))"
+    r"(?:[.:)]\s*|\s+)(?P<title>\S.*)"
 )
 _LETTERS = re.compile(r"[^\W\d_]{3,}")
 
@@ -133,11 +133,18 @@ def _follows(last: Line, line: Line, look: Look) -> bool:
         and 0 < gap <= 1.3 * look.leading * size
         and (abs(last.size - line.size) <= 0.07 * size or _runs_on(last, line, gap, look))
         and last.bold == line.bold
-        and (last.italic == line.italic or line.page > 1)
+        and (last.italic == line.italic or (line.page > 1 and not _is_item(last)))
         and not _is_named(last)
         and not _is_named(line)
         and not (CAPTION.match(line.text) and gap > 1.1 * look.leading * size)
     )
+
+
+def _is_item(line: Line) -> bool:
+    """Return whether a line in italics is short and numbered, as a small heading is."""
+    left, right = line.column
+    short = line.x1 - line.x0 < 0.8 * (right - left)
+    return line.italic and short and bool(NUMBERED.fullmatch(line.text))
 
 
 def _is_named(line: Line) -> bool:

@@ -45,7 +45,10 @@ _AFFILIATION = re.compile(
 _PARTICLE = r"(?:van|von|de|der|den|del|la|le|da|di|dos|bin|al|el|ter|ten)\b"
 _CAPITALISED = r"[^\W\d_a-z][\w'’.-]*"
 _NAME = re.compile(rf"{_CAPITALISED}(?: (?:{_PARTICLE}|{_CAPITALISED})){{1,4}}")
-_MARKS = re.compile(r"[*∗⋆†‡§¶‖#^_\d]+|\(.*?\)")
+_RANK = re.compile(
+    r"(?:(?:senior|student|life) )?(?:member|fellow)(?: ieee)?|corresponding author", re.IGNORECASE
+)
+_MARKS = re.compile(r"[*∗⋆†‡§¶‖#^_\d\u00b9\u00b2\u00b3\u2070-\u2079]+|\([^()]{0,60}\)")
 
 
 def read(page: Sequence[Block], look: Look, metadata: str) -> tuple[str, list[str]]:
@@ -159,11 +162,11 @@ def _authors(blocks: Sequence[Block]) -> list[str]:
     names: list[str] = []
     for line in (line for block in blocks for line in block.lines):
         for cell in _cells(line):
-            if _AFFILIATION.search(cell):
-                continue
-            for part in re.split(r"\s*[,;·•&|]\s*|\s+and\s+", _MARKS.sub(" ", cell)):
+            for part in re.split(r"\s*[,;·•&|]\s*|(?:^|\s+)and\s+", _MARKS.sub(" ", cell)):
+                if _AFFILIATION.search(part):
+                    break
                 name = " ".join(part.split()).strip(" .-")
-                if _NAME.fullmatch(name) and len(name) < 50:
+                if _NAME.fullmatch(name) and len(name) < 50 and not _RANK.fullmatch(name):
                     names.append(name.title() if name.isupper() else name)
     return list(dict.fromkeys(names))
 
@@ -173,7 +176,11 @@ def _cells(line: Line) -> Iterator[str]:
     start = 0
     for index in range(1, len(line.pieces) + 1):
         end = index == len(line.pieces)
-        if end or line.pieces[index].x0 - line.pieces[index - 1].x1 > 0.9 * line.size:
+        apart = not end and line.pieces[index].x0 - line.pieces[index - 1].x1 > 0.9 * line.size
+        marked = (
+            not end and line.pieces[index - 1].y > line.y + 0.2 * line.size
+        )  # the mark of a note
+        if end or apart or marked:
             yield scripts.text(line.pieces[start:index], line.y, line.size)
             start = index
 

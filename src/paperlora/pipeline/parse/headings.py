@@ -20,20 +20,37 @@ _SMALL_CAPITALS = re.compile(r"\b([A-Z]) ([A-Z]{2,})\b")
 _VERBS = {"is", "are", "was", "were", "has", "have", "had"}
 _SIGN = re.compile(r"[=<>∈∑∏∂≤≥≈∇∞±∫√@{}]|https?:|www\.")
 _LETTERS = re.compile(r"[^\W\d_]{2,}")
+_LAST = re.compile(
+    r"conclu|discussion|acknowledg|appendi|supplement|summary|reference", re.IGNORECASE
+)
+_APPENDICES = 100  # the number of the section before A, so that letters come after all numbers
+_ITALIC_WORDS = 8
 _LENGTH = 140  # characters
 _WORDS = 20
 
 
 class Numbers:
-    """The last section number of a paper, so that numbers must count up."""
+    """The section numbers of a paper, which must count up; one may be missing.
+
+    Letters are subsections where the sections have Roman numbers, and appendices after the conclusion.
+    """
 
     def __init__(self) -> None:
         """Start before the first section."""
         self._last: tuple[int, ...] = (0,)
+        self._roman = False
+        self._concluded = False
+
+    def split(self, text: str) -> tuple[str, str]:
+        """Return the number of a heading ("" when it has none) and its title."""
+        found = NUMBERED.fullmatch(text)
+        if found and (self._key(found["number"]) is not None or found["number"][0].isdigit()):
+            return found["number"], found["title"]
+        return "", text
 
     def follow(self, number: str) -> bool:
         """Return whether ``number`` can come next; if so, keep it as the last one."""
-        key = _key(number)
+        key = self._key(number)
         if key is None:
             return False
         last = self._last
@@ -44,23 +61,31 @@ class Numbers:
             return False
         before = last[same] if same < len(last) else 0
         good = all(part == 1 for part in key[same + 1 :]) and 1 <= key[same] - before <= 2
-        if good or (key[0] > 100 > last[0] and key[0] <= 102):
+        if good or (key[0] > _APPENDICES > last[0] and key[0] <= _APPENDICES + 2):
             self._last = key
+            self._roman = self._roman or number in {"I", "II"}
             return True
         return False
 
+    def note(self, title: str) -> None:
+        """Remember that a heading was found."""
+        self._concluded = self._concluded or bool(_LAST.match(title))
 
-def _key(number: str) -> tuple[int, ...] | None:
-    """Return "3.2" as (3, 2), "IV" as (4,), "B.1" as (102, 1)."""
-    first, *rest = number.rsplit(maxsplit=1)[-1].split(".")
-    below = tuple(int(part) for part in rest if part)
-    if first.isdigit():
-        return (int(first), *below)
-    if re.fullmatch("[IVX]+", first) and not below:
-        return (_roman(first),)
-    if len(first) == 1 and first.isupper():
-        return (100 + ord(first) - 64, *below)
-    return None
+    def _key(self, number: str) -> tuple[int, ...] | None:
+        """Return "3.2" as (3, 2), "IV" as (4,), "B.1" as (102, 1); a "B" under "IV" as (4, 2)."""
+        named = " " in number  # "Appendix B"
+        first, *rest = number.rsplit(maxsplit=1)[-1].split(".")
+        below = tuple(int(part) for part in rest if part)
+        if first.isdigit():
+            return (int(first), *below)
+        if set(first) <= set("IVX") and not below and (self._roman or first == "I"):
+            return (_roman(first),)
+        if len(first) != 1 or not first.isupper():
+            return None
+        letter = ord(first) - ord("A") + 1
+        if self._roman and not self._concluded:
+            return (self._last[0], letter)
+        return (_APPENDICES + letter, *below) if self._concluded or named or below else None
 
 
 def _roman(number: str) -> int:
@@ -84,15 +109,14 @@ def of_block(
     text = re.sub(r"(\w-) (?=[A-Z])", r"\1", re.sub(r"(\w)- (?=[a-z])", r"\1", text))
     if not text or len(text) > _LENGTH or len(text.split()) > _WORDS or len(block.lines) > 3:
         return ""
-    numbered = NUMBERED.fullmatch(text)
-    title = numbered["title"] if numbered else text
+    number, title = numbers.split(text)
     if not _is_title(title) or not _looks_so(block, before, after, look, title=title, text=text):
         return ""
-    counts = numbers.follow(numbered["number"]) if numbered else True
-    weak = not NAMED.fullmatch(title) and not _is_strong(
-        block, look, title, numbered=bool(numbered)
-    )
-    return "" if weak and not counts else tidy(title)
+    counts = numbers.follow(number) if number else True
+    if not counts and not NAMED.fullmatch(title) and not _is_strong(block, look, title, text=text):
+        return ""
+    numbers.note(title)
+    return tidy(title)
 
 
 def _looks_so(
@@ -101,7 +125,7 @@ def _looks_so(
     """Return whether a block looks like a heading and stands like one."""
     first = block.lines[0]
     size = _size(first)
-    strong = _is_strong(block, look, title, numbered=text != title)
+    strong = _is_strong(block, look, title, text=text)
     if any(line.cells > (5 if strong and first.bold else 2) for line in block.lines):
         return False
     if NAMED.fullmatch(title):
@@ -114,14 +138,21 @@ def _looks_so(
         return False
     width = first.column[1] - first.column[0]
     short = first.x1 - first.x0 < 0.8 * width or len(block.lines) > 1
-    return strong or (text != title and short)
+    return strong or (short and (text != title or _is_italic(block)))
 
 
-def _is_strong(block: Block, look: Look, title: str, *, numbered: bool) -> bool:
+def _is_italic(block: Block) -> bool:
+    """Return whether a block is one short line in italics that ends as no sentence does."""
+    line = block.lines[0]
+    few = len(block.lines) == 1 and len(line.text.split()) <= _ITALIC_WORDS
+    return few and line.italic and line.text[-1:].isalnum()
+
+
+def _is_strong(block: Block, look: Look, title: str, *, text: str) -> bool:
     """Return whether a block differs from the text: bold, in capitals, or larger."""
     first = block.lines[0]
     capitals = title.isupper() and sum(map(len, _LETTERS.findall(title))) >= 5
-    larger = _size(first) > 1.04 * look.size and (numbered or block.family in look.families)
+    larger = _size(first) > 1.04 * look.size and (text != title or block.family in look.families)
     return first.bold or capitals or larger
 
 

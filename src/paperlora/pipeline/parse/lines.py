@@ -66,7 +66,7 @@ def paper_lines(pages: Iterable[tuple[int, Sequence[Piece]]]) -> list[list[Line]
 
 def _lines(region: list[Segment], number: int) -> list[Line]:
     """Return the lines of a region, from the top; scripts join the line that they belong to."""
-    region = sorted(region, key=lambda one: -one.y)
+    region = _with_drop_capitals(sorted(region, key=lambda one: -one.y))
     sizes = Counter[float]()
     for one in region:
         sizes[round(one.size, 1)] += sum(len(piece.text) for piece in one.pieces)
@@ -83,6 +83,28 @@ def _lines(region: list[Segment], number: int) -> list[Line]:
         made_of([piece for one in group for piece in one.pieces], number, column)
         for group in groups
     ]
+
+
+def _with_drop_capitals(region: list[Segment]) -> list[Segment]:
+    """Put a large first letter that stands over two or three lines before the first of them."""
+    for one in region:
+        letter = one.pieces[0].text if len(one.pieces) == 1 else ""
+        if not (len(letter) == 1 and letter.isalpha() and letter.isupper()):
+            continue
+        beside = [
+            other
+            for other in region
+            if other.size < 0.6 * one.size
+            and 0 <= other.x0 - one.x1 + 2 < one.size
+            and one.y - 2 <= other.y < one.y + one.size
+        ]
+        if beside:
+            first = max(beside, key=lambda other: other.y)
+            piece = first.pieces[0]
+            first.pieces[0] = piece._replace(text=letter + piece.text, x0=one.x0)
+            first.x0 = one.x0
+            return [other for other in region if other is not one]
+    return region
 
 
 def _same_line(group: list[Segment], one: Segment) -> bool:

@@ -89,8 +89,9 @@ def _count_lines(columns: dict[int, list[Piece]], pages: Sequence[Page]) -> bool
     rows = inside = total = 0
     for index, column in columns.items():
         total += len(column)
-        inside += sum(_has_outside(piece, pages[index].pieces) for piece in column)
-        rows += _rows_beside(column, pages[index].pieces)
+        pieces = pages[index].pieces
+        inside += sum(_has_outside(p, pieces) or not _is_outer(p, pieces) for p in column)
+        rows += _rows_beside(column, pieces)
     counted = step * (total - len(columns)) + len(columns)
     return inside <= 0.1 * total and 0.6 * rows <= counted <= 1.6 * rows + 2
 
@@ -115,6 +116,13 @@ def _has_outside(piece: Piece, pieces: Sequence[Piece]) -> bool:
     return left and right
 
 
+def _is_outer(number: Piece, pieces: Sequence[Piece]) -> bool:
+    """Return whether a number is beside the text of its page and not in it, as that of a table is."""
+    left = sum(one.x0 < number.x1 for one in pieces if not _NUMBER.fullmatch(one.text))
+    right = sum(one.x1 > number.x0 for one in pieces if not _NUMBER.fullmatch(one.text))
+    return min(left, right) < 0.02 * len(pieces)
+
+
 def running(pages: Sequence[Sequence[Line]], size: float) -> set[int]:
     """Return the identities of the lines that are running heads, running feet and page numbers.
 
@@ -132,11 +140,31 @@ def running(pages: Sequence[Sequence[Line]], size: float) -> set[int]:
             near = sum(counts[key[0], key[1] + step] for step in (-1, 0, 1))
             if near >= often and any(c.isalnum() for c in line.text) and line.size < 1.1 * size:
                 found.add(id(line))
-        outer = lines[:1] + lines[-1:]
-        for line in outer:
-            if _PAGE_NUMBER.fullmatch(line.text.strip()):
-                found.add(id(line))
+        for row in (_row(lines, lines[0]), _row(lines, lines[-1])) if lines else ():
+            if any(_PAGE_NUMBER.fullmatch(line.text.strip()) for line in row):
+                found |= {id(line) for line in row if _is_short(line)}
+    for page, lines in zip(pages[1:], edges[1:], strict=True):
+        found |= {id(line) for line in _far_above(page, lines, size)}
     return found
+
+
+def _row(lines: Sequence[Line], one: Line) -> list[Line]:
+    return [line for line in lines if abs(line.y - one.y) < 3]
+
+
+def _is_short(line: Line) -> bool:
+    return len(line.text.split()) <= 15
+
+
+def _far_above(page: Sequence[Line], lines: Sequence[Line], size: float) -> list[Line]:
+    """Return the top row of a page where it stands far above the rest, and is not larger than the text."""
+    if not lines:
+        return []
+    row = _row(lines, lines[0])
+    below = [line.y for line in page if line.y < lines[0].y - 3]
+    far = bool(below) and lines[0].y - max(below) > 2.9 * size
+    plain = all(line.size < 1.05 * size and _is_short(line) for line in row)
+    return row if far and plain and not row[0].text.endswith((".", "-")) else []
 
 
 def _edge_lines(page: Sequence[Line]) -> list[Line]:

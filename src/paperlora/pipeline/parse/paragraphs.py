@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from paperlora.pipeline.parse.lines import Line
 
 _ENDED = re.compile(r"[.!?:][\"'”’)\]]*$")
-_BULLET = re.compile(r"(?:[•‣▪●○◦∙·–—*-]|\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)])\s+\S")
+_BULLET = re.compile(
+    r"(?:[•‣▪●○◦∙·–—*-]|(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)])\s+\S|\((?:\d{1,2}|[a-z]|[ivx]{1,4})\)\s*\S"
+)
 
 
 @dataclass(slots=True)
@@ -83,7 +85,8 @@ def _begins(last: Line, line: Line, look: Look, *, after_formula: bool) -> bool:
     size = line.size
     indent = line.x0 - line.column[0]
     ended = bool(_ENDED.search(last.text))
-    if _BULLET.match(line.text) and ended:
+    short = last.x1 < last.column[1] - 3 * last.size
+    if _BULLET.match(line.text) and (ended or short):
         return True
     same_column = last.page == line.page and last.column == line.column and last.y > line.y
     if after_formula:

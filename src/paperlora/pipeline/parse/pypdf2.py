@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from paperlora.pipeline.parse import joining
@@ -11,6 +12,20 @@ from paperlora.pipeline.parse.rejected import RejectedError
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
+
+# PyPDF2 prints the names of glyphs that have no Unicode value. The names in TeX's extension font
+# have suffixes, so they are not English words ("summationdisplay"). Other names are words ("minus"):
+# they count as glyph names only after a slash.
+_GLYPH = re.compile(
+    r"/?(?:paren|bracket|brace|floor|ceiling|angbracket)(?:left|right)(?:big|Big|bt|tp|mid|ex)*g*"
+    r"|/?(?:summation|product|integral|contintegral|union|intersection|logicaland|logicalor"
+    r"|coproduct|circle(?:multiply|plus|dot))(?:display|text)"
+    r"|/?(?:radical|slash|backslash)(?:big|Big)g*|/?(?:hat|tilde|check)wid(?:est|er|e)"
+    r"|/?(?:vextend|arrow(?:vert|dbl))(?:single|double|bt|tp|ex)"
+    r"|(?<![\w./])/(?:arrow|asterisk|infinity|element|minus|equal|plus|bar|dot|period)[a-z]{0,20}"
+    r"|(?<![\w./])/[CGg]\d{1,3}\b|\(cid:\d+\)"
+)
+_UNICODE_GLYPH = re.compile(r"/uni([0-9A-F]{4})")
 
 
 def read(path: Path, known: AbstractSet[str]) -> Paper:
@@ -48,7 +63,8 @@ def read(path: Path, known: AbstractSet[str]) -> Paper:
 
 
 def _plain(text: str) -> str:
-    """Return ``text`` with spaces for control characters and for halves of surrogate pairs."""
+    """Return ``text`` with spaces for glyph names, control characters and halves of surrogate pairs."""
+    text = _GLYPH.sub(" ", _UNICODE_GLYPH.sub(lambda match: chr(int(match[1], 16)), text))
     return "".join(
         c if c == "\n" or (c >= " " and not "\ud800" <= c <= "\udfff") else " " for c in text
     )

@@ -124,7 +124,11 @@ def _paper(
         line.text for block in flat if block.role == "text" for line in block.lines
     )
     aside += [
-        _aside(block.lines[0], block.role, block.text)
+        _aside(
+            block.lines[0],
+            block.role,
+            joining.join((line.text for line in block.lines), known, counts),
+        )
         for block in flat
         if block.role not in {"text", "heading"}
     ]

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 _LEADERS = re.compile(r"(?:\.\s?){4,}\s*\d*$|(?:\s\.){3,}")
 _CONTENTS_LINE = re.compile(r"(?:[\dA-Z]+(?:\.\d+)*\.?\s+)?\S.*\s\d{1,4}")
 _REFERENCE = re.compile(r"\[[\w+., ]{1,12}\]\s*\S|\d{1,3}\.\s+[A-Z]|\(\d{1,3}\)\s+[A-Z]")
+_NOTICE = re.compile(
+    r"^(?:©|\(c\) ?\d{4}|copyright\b)|all rights reserved|licen[sc]ed under|creative commons"
+    r"|^(?:index terms|key ?words(?: and phrases)?|ccs concepts|general terms)\s*[-—–:.]"
+    r"|^permission to (?:make|copy|reprint)|^preprint\b|^to appear in |^(?:published|under review) as a ",
+    re.IGNORECASE,
+)
+_NOTICE_LINES = 8
 _YEAR = re.compile(r"\b(?:1[89]|20)\d\d[a-z]?\b")
 
 
@@ -40,6 +47,8 @@ def _role(block: Block, look: Look) -> str:
         return "caption"
     if first.formula:
         return "formula"
+    if len(block.lines) <= _NOTICE_LINES and _NOTICE.search(first.text):
+        return "note"
     if is_table(block) or is_numeric(block):
         return "table"
     if is_prose(block):
@@ -51,10 +60,12 @@ def _role(block: Block, look: Look) -> str:
 
 def _mark_notes(blocks: Sequence[Block], look: Look) -> None:
     """Mark the footnotes: smaller text below everything else in its column."""
+    top = max((block.lines[0].y for block in blocks), default=0.0)
     for index, block in enumerate(blocks):
-        if block.role not in {"text", "figure"} or block.size > 0.94 * look.size:
-            continue
         line = block.lines[0]
+        small = block.size <= 0.94 * look.size and line.y < 0.6 * top
+        if block.role not in {"text", "figure"} or not small:
+            continue
         lower = [
             other
             for other in blocks
