@@ -21,6 +21,12 @@ CAPTION = re.compile(
     r"(?:[A-Z]{1,2}[.-]?)?(?:\d+|[IVX]+)(?:[.-]\d+)*[a-z]?\s*(?P<end>[.:|–—]|$)?",
     re.IGNORECASE,
 )
+NOTICE = re.compile(
+    r"^(?:©|\(c\) ?\d{4}|copyright\b)|all rights reserved|licen[sc]ed under|creative commons"
+    r"|^(?:index terms|key ?words(?: and phrases)?|ccs concepts|general terms)\s*[-—–:.]"
+    r"|^permission to (?:make|copy|reprint)|^preprint\b|^to appear in |^(?:published|under review) as a ",
+    re.IGNORECASE,
+)
 NAMED = re.compile(
     r"(?:abstract|introduction|background|preliminaries|related works?|prior work|methods?"
     r"|methodology|materials and methods|methods and materials|data|experiments?|experimental setup"
@@ -134,10 +140,16 @@ def _follows(last: Line, line: Line, look: Look) -> bool:
         and (abs(last.size - line.size) <= 0.07 * size or _runs_on(last, line, gap, look))
         and last.bold == line.bold
         and (last.italic == line.italic or (line.page > 1 and not _is_item(last)))
+        and (_in_capitals(last) == _in_capitals(line) or line.page > 1)
         and not _is_named(last)
+        and not NOTICE.match(line.text)
         and not _is_named(line)
         and not (CAPTION.match(line.text) and gap > 1.1 * look.leading * size)
     )
+
+
+def _in_capitals(line: Line) -> bool:
+    return line.text.isupper() and sum(map(str.isalpha, line.text)) > 5
 
 
 def _is_item(line: Line) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from paperlora.pipeline.parse.glyphs import Piece
 
 _APART = 0.9  # em; a wider gap in a row may be that between two columns
+ROW = 0.2  # em; baselines that differ by less are one: shadows, badly set lines
+_FILLED = 0.6  # of a row's width; the cells of a table fill less
+_MANY = 12
 _SIDES = 4  # rows that must stand on either side of a gutter
 _RULE = re.compile(r"([_.\-–—=*~•·])\1{4,}")  # a line drawn with characters
 
@@ -38,12 +41,18 @@ def _rows(pieces: Sequence[Piece]) -> list[list[Piece]]:
     rows: list[list[Piece]] = []
     base = None
     for piece in sorted(pieces, key=lambda piece: (-piece.y, piece.x0)):
-        if base is not None and base - piece.y <= 0.12 * piece.size:
+        if base is not None and base - piece.y <= ROW * piece.size:
             rows[-1].append(piece)
         else:
             rows.append([piece])
             base = piece.y
     return rows
+
+
+def _is_beside(last: Segment, piece: Piece) -> bool:
+    """Return whether a piece goes on where a segment ends; a drop capital stands alone."""
+    small, large = sorted((piece.size, last.pieces[-1].size))
+    return piece.x0 - last.x1 < _APART * small and large < 1.7 * small
 
 
 def _split(row: list[Piece]) -> list[Segment]:
@@ -53,7 +62,7 @@ def _split(row: list[Piece]) -> list[Segment]:
         if _RULE.fullmatch(piece.text):
             continue
         last = found[-1] if found else None
-        if last and piece.x0 - last.x1 < _APART * min(piece.size, last.pieces[-1].size):
+        if last and _is_beside(last, piece):
             last.pieces.append(piece)
             last.x1 = max(last.x1, piece.x1)
             last.size = max(last.size, piece.size)
@@ -125,28 +134,42 @@ def _candidates(segments: Iterable[Segment], wide: float) -> list[float]:
 
 def _gutter_score(band: list[Segment], x: float, *, strict: bool) -> float:
     """Return how many points of height have text on both sides of ``x`` (0: it is no gutter)."""
-    sides = [one for one in band if one.x0 < x], [one for one in band if one.x0 >= x]
+    sides = [_side([one for one in band if (one.x0 >= x) == right]) for right in (False, True)]
     size = sorted(one.size for one in band)[len(band) // 2]
-    widths = [_usual_width(side) for side in sides]
-    if min(widths) < 5 * size:  # numbers in a margin are no column
+    if min(side.usual for side in sides) < 5 * size:  # numbers in a margin are no column
         return 0
-    if strict and min(map(_fullness, sides)) < 0.4:  # cells of a table are none either
+    if strict and not all(side.is_text for side in sides):  # cells of a table are none either
         return 0
-    top = min(max(one.y for one in side) for side in sides)
-    bottom = max(min(one.y for one in side) for side in sides)
-    if top - bottom < 2 * size * strict:
+    height = min(side.top for side in sides) - max(side.bottom for side in sides)
+    if height < 2 * size * strict:
         return 0
-    return max(top - bottom, 0.1) * min(sum(widths), 1000)
+    return max(height, 0.1) * min(sum(side.usual for side in sides), 1000)
 
 
-def _usual_width(side: list[Segment]) -> float:
-    """Return the mean width of segments, weighted by width: scraps of formulas hardly count."""
-    widths = [one.x1 - one.x0 for one in side]
-    return sum(width * width for width in widths) / max(sum(widths), 1e-6)
+class _Side(NamedTuple):
+    """The text on one side of a gutter."""
+
+    usual: float
+    """Mean width of its rows, weighted by width: scraps of formulas hardly count."""
+    is_text: bool
+    """Whether its rows are whole lines, or so many and so full that they cannot be cells of a table."""
+    top: float
+    bottom: float
 
 
-def _fullness(side: list[Segment]) -> float:
-    """Return the share of the text that is in segments nearly as wide as their side."""
-    width = max(one.x1 for one in side) - min(one.x0 for one in side)
-    wide = sum(one.x1 - one.x0 for one in side if one.x1 - one.x0 > 0.6 * width)
-    return wide / max(sum(one.x1 - one.x0 for one in side), 1e-6)
+def _side(segments: list[Segment]) -> _Side:
+    rows: dict[int, list[Segment]] = {}
+    for one in segments:
+        rows.setdefault(round(one.y), []).append(one)
+    widths = [max(s.x1 for s in row) - min(s.x0 for s in row) for row in rows.values()]
+    total = max(sum(widths), 1e-6)
+    heights = [one.y for one in segments]
+    across = max(one.x1 for one in segments) - min(one.x0 for one in segments)
+    filled = sum(one.x1 - one.x0 for one in segments)
+    whole = sum(one.x1 - one.x0 for one in segments if one.x1 - one.x0 > 0.6 * across)
+    return _Side(
+        usual=sum(width * width for width in widths) / total,
+        is_text=whole > 0.4 * filled or (len(rows) >= _MANY and filled > _FILLED * total),
+        top=max(heights),
+        bottom=min(heights),
+    )

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from paperlora.pipeline.parse import scripts
-from paperlora.pipeline.parse.blocks import is_prose, is_usual
+from paperlora.pipeline.parse.blocks import CAPTION, is_prose, is_usual
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,94 +39,120 @@ _ABSTRACT = re.compile(r"(?:abstract|a b s t r a c t|summary)\s*(?:[-–—.:|]+
 _AFFILIATION = re.compile(
     r"@|universit|institut|department|dept|laborator|school|college|centre|center\b|research\b|google|facebook|microsoft|inc\b"
     r"|hospital|faculty|academy|corporation|\bcity\b|\busa\b|china|germany|france|\buk\b|street|road|\d{4}|https?:|corresp|equal"
-    r"|division|society|group\b|company|\bai\b|\blab",
+    r"|division|society|office\b|agency|ministry|bureau|observatory|museum|foundation|association|group\b|company|\bai\b|\blab",
     re.IGNORECASE,
 )
 _PARTICLE = r"(?:van|von|de|der|den|del|la|le|da|di|dos|bin|al|el|ter|ten)\b"
 _CAPITALISED = r"[^\W\d_a-z][\w'’.-]*"
 _NAME = re.compile(rf"{_CAPITALISED}(?: (?:{_PARTICLE}|{_CAPITALISED})){{1,4}}")
 _RANK = re.compile(
-    r"(?:(?:senior|student|life) )?(?:member|fellow)(?: ieee)?|corresponding author", re.IGNORECASE
+    r"(?:(?:senior|student|life) )?(?:member|fellow)(?: ieee)?|corresponding author|article (?:info|history)"
+    r"|.*\b(?:received|accepted|published|revised|january|february|march|april|may|june|july|august"
+    r"|september|october|november|december)\b.*",
+    re.IGNORECASE,
 )
 _MARKS = re.compile(r"[*∗⋆†‡§¶‖#^_\d\u00b9\u00b2\u00b3\u2070-\u2079]+|\([^()]{0,60}\)")
 
 
 def read(page: Sequence[Block], look: Look, metadata: str) -> tuple[str, list[str]]:
-    """Return title and authors; set the roles of the front matter's blocks.
+    """Return title and authors; set the role of the front matter's blocks.
 
     ``metadata`` is the title in the PDF's own description. It is used where the page shows it too.
     """
-    top = [block for block in page if block.role not in {"running", "note", "table", "caption"}]
-    chosen = _title_blocks(top, look)
+    head = _head(page, look)
+    chosen = _title_blocks(head, look)
+    for block in chosen:
+        block.role = "front"
+    if not chosen:
+        return "", []
+    between = [block for block in head if block.role != "front" and not _is_text(block)]
+    lowest = min(block.lines[-1].y for block in [*chosen, *between])
+    left, right = chosen[0].lines[0].column
+    between += [
+        block
+        for block in page
+        if block not in head
+        and block.lines[-1].y >= lowest - look.size
+        and left - look.size <= block.lines[0].x0
+        and block.lines[0].x1 <= right + look.size
+        and not is_prose(block)
+        and not _is_abstract(block)
+    ]
+    for block in between:
+        block.role = "front"
+    below = chosen[-1].lines[-1].y
+    authors = _authors([block for block in between if block.lines[0].y < below])
+    return _chosen_title(chosen, page, metadata), authors
+
+
+def _head(page: Sequence[Block], look: Look) -> list[Block]:
+    """Return the blocks of page one before the abstract, or else before the first text."""
+    top = max((block.lines[0].y for block in page), default=0.0)
+    usable = [
+        block
+        for block in page[:60]
+        if not CAPTION.match(block.text)
+        and not (block.size < 0.94 * look.size and block.lines[0].y < 0.5 * top)
+    ]
+    for index, block in enumerate(usable):
+        if _is_abstract(block):
+            return usable[:index]
+    for index, block in enumerate(usable):
+        if (_is_text(block) and index > 0) or is_usual(block.text.strip()):
+            return usable[:index]
+    return usable
+
+
+def _is_text(block: Block) -> bool:
+    """Return whether a block is a paragraph and not names, addresses or dates."""
+    return is_prose(block) and len(block.lines) > 2 and not _AFFILIATION.search(block.lines[0].text)
+
+
+def _is_abstract(block: Block) -> bool:
+    return bool(_ABSTRACT.match(block.text))
+
+
+def _chosen_title(chosen: Sequence[Block], page: Sequence[Block], metadata: str) -> str:
+    """Return the printed title, or the described one where the page has it and the other is not in it."""
     printed = " ".join(" ".join(block.text for block in chosen).split())
-    letters = _plain(" ".join(block.text for block in page[:30]))
     described = " ".join(metadata.split())
-    if (
+    shown, wanted = _plain(printed), _plain(described)
+    usable = (
         " " in described
         and described.isprintable()
         and not _BAD_METADATA.search(described)
-        and len(_plain(described)) >= 10
-        and _plain(described) in letters
-        and len(_plain(described)) >= len(_plain(printed)) * 0.6
-        and _plain(printed) not in _plain(described)[1:]
-        and _plain(described) not in _plain(printed)
-    ):
-        printed = described
-    for block in chosen:
-        block.role = "front"
-    between = _between(top, chosen)
-    if chosen:
-        lowest = min((b.lines[-1].y for b in [*chosen, *between]), default=0.0)
-        column = chosen[0].lines[0].page
-        between += [
-            block
-            for block in top
-            if block not in between
-            and block not in chosen
-            and block.lines[-1].y >= lowest - look.size
-            and block.lines[0].page == column
-            and not is_prose(block)
-        ]
-    for block in between:
-        block.role = "front"
-    below = chosen[-1].lines[-1].y if chosen else 0.0
-    return printed.strip().rstrip("*∗†‡§¶ "), _authors([b for b in between if b.lines[0].y < below])
+        and len(wanted) >= max(10, 0.6 * len(shown))
+        and wanted in _plain(" ".join(block.text for block in page[:30]))
+        and shown not in wanted
+        and wanted not in shown
+    )
+    return described if usable else printed.strip().rstrip("*∗†‡§¶ ")
 
 
 def _plain(text: str) -> str:
     return "".join(c for c in text.casefold() if c.isalnum())
 
 
-def _title_blocks(top: Sequence[Block], look: Look) -> list[Block]:
-    usable = []
-    for index, block in enumerate(top[:40]):
-        if block.role == "heading" and _ABSTRACT.fullmatch(block.level):
-            break
-        text = block.text
-        letters = sum(c.isalpha() for c in text)
-        if (
-            letters >= 6
-            and letters > 0.6 * len(text.replace(" ", ""))
-            and not _BANNER.match(text)
-            and len(text) <= 400
-            and block.lines[0].math < 0.5
-        ):
-            usable.append((index, block))
-    if not usable:
+def _title_blocks(head: Sequence[Block], look: Look) -> list[Block]:
+    usable = [
+        block
+        for block in head
+        if sum(map(str.isalpha, block.text)) > max(5, 0.6 * len(block.text.replace(" ", "")))
+        and not _BANNER.match(block.text)
+        and not _is_text(block)
+        and len(block.text) <= 400
+    ]
+    worth = [block for block in usable if len(block.text.split()) > 1] or usable
+    if not worth:
         return []
-    worth = [(index, block) for index, block in usable if len(block.text.split()) > 1] or usable
-    size = max(block.size for _, block in worth)
+    size = max(block.size for block in worth)
     if size < 1.02 * look.size:  # all in one size: a bold one, or else the first one
-        bold = [item for item in worth if item[1].lines[0].bold]
-        index, block = (bold or worth)[0]
-        if is_prose(block) and len(block.lines) > 3:
-            return []
-        return [block]
-    first = next(index for index, block in worth if block.size > 0.98 * size)
-    chosen = [top[first]]
-    for block in top[first + 1 :]:
-        last = chosen[-1].lines[-1]
-        line = block.lines[0]
+        bold = [block for block in worth if block.lines[0].bold]
+        return (bold or worth)[:1]
+    first = next(block for block in worth if block.size > 0.98 * size)
+    chosen = [first]
+    for block in head[head.index(first) + 1 :]:
+        last, line = chosen[-1].lines[-1], block.lines[0]
         same = abs(line.size - last.size) < 0.03 * last.size and line.bold == last.bold
         if not same or not 0 < last.y - line.y < 2.4 * last.size:
             break
@@ -134,35 +160,13 @@ def _title_blocks(top: Sequence[Block], look: Look) -> list[Block]:
     return chosen
 
 
-def _between(top: Sequence[Block], chosen: Sequence[Block]) -> list[Block]:
-    """Return the blocks around the title that are not text: names, addresses, dates."""
-    if not chosen:
-        return []
-    place = next(index for index, block in enumerate(top) if block is chosen[0])
-    found = [block for block in top[:place] if not is_prose(block) or len(block.lines) < 3]
-    rest = top[place + len(chosen) :]
-    abstract = next((i for i, block in enumerate(rest[:25]) if _is_abstract(block)), None)
-    if abstract is not None:
-        return [*found, *rest[:abstract]]
-    for block in rest:
-        named = block.role == "heading" and is_usual(block.level)
-        if named or (is_prose(block) and not _AFFILIATION.search(block.lines[0].text)):
-            break
-        found.append(block)
-    return found
-
-
-def _is_abstract(block: Block) -> bool:
-    return bool(_ABSTRACT.match(block.text)) or (
-        block.role == "heading" and bool(_ABSTRACT.fullmatch(block.level))
-    )
-
-
 def _authors(blocks: Sequence[Block]) -> list[str]:
     names: list[str] = []
     for line in (line for block in blocks for line in block.lines):
         for cell in _cells(line):
-            for part in re.split(r"\s*[,;·•&|]\s*|(?:^|\s+)and\s+", _MARKS.sub(" ", cell)):
+            for part in re.split(
+                r"\s*[,;·•&|]\s*(?:and\s+)?|\s+and\s+|^and\s+", _MARKS.sub(" ", cell)
+            ):
                 if _AFFILIATION.search(part):
                     break
                 name = " ".join(part.split()).strip(" .-")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 MAX_CHARACTERS = 60_000
 """Characters that are read of one page; a page of a paper has about 5,000."""
 GAP = 0.14  # em; a wider gap is a space: TeX's narrowest is 0.22; less where fonts were replaced
+_SLANTED = 4
 GUESSED = 0.07  # em; enough where PDFium sees a space too
 _BOLD = re.compile(
     r"bold|black|heavy|semib|demi|medi$|medi[^u]|[-,]bd|cmbx|sfbx|\bbx", re.IGNORECASE
@@ -48,6 +50,14 @@ _LARGE = (
     | dict.fromkeys("pqrst", "√")
 )
 _HANG = 0.85  # em
+_COMBINING = dict(
+    zip("´`¨ˆ˜ˇ˝˚¸¯˘˙", map(chr, [
+        0x301, 0x300, 0x308, 0x302, 0x303, 0x30C, 0x30B, 0x30A, 0x327, 0x304, 0x306, 0x307,
+    ]), strict=True)
+)  # fmt: skip
+_ACCENTED = frozenset(_COMBINING)
+_ACCENTS = frozenset(map(ord, _COMBINING))
+_BULLETS = {0xF0B7, 0xF0A7, 0xF0D8, 0xF076}  # of Word's Symbol and Wingdings
 _HYPHENS = {2, 0xAD, 0x2010, 0x2011, 0xFFFE}
 
 
@@ -168,7 +178,8 @@ def _read(page: Any, text: Any) -> Page:  # noqa: ANN401
             runs[key] = _run(text, key, indices[0])
         turns[runs[key].turn] += len(indices)
         groups.append((runs[key], indices))
-    turn = turns.most_common(1)[0][0] if turns else 0
+    straight = [item for item in turns.most_common() if item[0] != _SLANTED]
+    turn = straight[0][0] if straight else 0
     kept = [(run, indices) for run, indices in groups if run.turn == turn]
     pieces, twice = _once(_pieces(kept, codes, edges))
     visible = sum(turns.values())
@@ -204,7 +215,7 @@ def _pieces(
         for index in indices:
             code = codes[index]
             x0, x1 = sign * edges[4 * index + left], sign * edges[4 * index + right]
-            if code in _SPACES:
+            if code in _SPACES and not (code < 32 and x1 > x0):
                 spaced = True
                 continue
             apart = x0 - end
@@ -213,6 +224,14 @@ def _pieces(
                 letters = []
             if not letters:
                 start, end, was_spaced = x0, x1, spaced
+            if (
+                letters
+                and (code in _ACCENTS or letters[-1] in _ACCENTED)
+                and x0 < end - 0.05 * run.size
+            ):
+                letters[-1] = _accented(letters[-1], chr(code))
+                end = max(end, x1)
+                continue
             plain = 32 < code < 127 and not run.font.large
             letters.append(chr(code) if plain else _character(code, run.font))
             end = max(end, x1)
@@ -221,10 +240,19 @@ def _pieces(
         yield Piece("".join(letters), start, end, before.y, before.size, before.font, was_spaced)
 
 
+def _accented(one: str, other: str) -> str:
+    """Return the letter that TeX draws as a letter and an accent over it, in either order."""
+    letter, accent = (other, one) if one in _ACCENTED else (one, other)
+    plain = {"ı": "i", "ȷ": "j"}.get(letter, letter)
+    return unicodedata.normalize("NFC", plain + _COMBINING[accent])
+
+
 def _character(code: int, font: Font) -> str:
     """Return the text of one glyph: a plain hyphen for each kind of hyphen, letters for ligatures."""
     if code in _HYPHENS:
         return "-"
+    if code in _BULLETS:
+        return "•"
     if code < 32 or 0xE000 <= code <= 0xF8FF or 0xD800 <= code < 0xE000 or code > 0x10FFFF:
         if code in _TEX_LIGATURES and _TEX_TEXT.match(font.name):
             return _TEX_LIGATURES[code]
@@ -273,8 +301,10 @@ def _run(text: Any, key: int, index: int) -> _Run:  # noqa: ANN401
     size = ctypes.c_float()
     pdfium.FPDFTextObj_GetFontSize(item, size)
     across, up = abs(matrix.a) + abs(matrix.b), abs(matrix.c) + abs(matrix.d)
-    flat = abs(matrix.a) >= abs(matrix.b)
-    turn = (0 if matrix.a >= 0 else 2) if flat else (1 if matrix.b > 0 else 3)
+    flat, steep = abs(matrix.a), abs(matrix.b)
+    turn = (0 if matrix.a >= 0 else 2) if flat >= steep else (1 if matrix.b > 0 else 3)
+    if min(flat, steep) > 0.1 * max(flat, steep):
+        turn = _SLANTED  # a watermark across the page
     handle = pdfium.FPDFTextObj_GetFont(item)
     name = ctypes.create_string_buffer(256)
     pdfium.FPDFFont_GetBaseFontName(handle, name, 256)
@@ -282,7 +312,7 @@ def _run(text: Any, key: int, index: int) -> _Run:  # noqa: ANN401
     font = _font(name.value.decode(errors="replace"), flags > 0 and bool(flags & 1 << 18))
     hangs = font.large or (font.math and pdfium.FPDFText_GetUnicode(text, index) == ord("√"))
     high = size.value * (up or across)
-    place = {0: y.value, 1: -x.value, 2: -y.value, 3: x.value}[turn]
+    place = {1: -x.value, 2: -y.value, 3: x.value}.get(turn, y.value)
     return _Run(
         font=font,
         size=max(high, 0.1),

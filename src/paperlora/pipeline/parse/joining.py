@@ -20,6 +20,7 @@ _UNSEEN = re.compile(r"[\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\u00ad]")
 _BROKEN = re.compile(r"([^\W\d_]{1,40})-$")
 _FIRST_WORD = re.compile(r"[^\W\d_]{1,40}")
 _HYPHENATED = re.compile(r"[^\W\d_]{1,40}(?:-[^\W\d_]{1,40}){0,8}")
+_SUSPENDED = {"and", "or", "to", "versus"}
 _NEAR = 60  # characters at the end of a line that can be a broken word
 
 
@@ -44,7 +45,9 @@ def join(lines: Iterable[str], known: AbstractSet[str], counts: Counter[str]) ->
             continue
         if last:
             left, right = _BROKEN.search(last[-_NEAR:]), _FIRST_WORD.match(line)
-            if left and right:
+            if left and right and right[0] in _SUSPENDED:  # "pre- and post-flood"
+                parts.append(" ")
+            elif left and right:
                 if not _keeps_hyphen(left[1], right[0], known, counts):
                     parts[-1] = last[:-1]
             # A hyphen before a digit is a real one: "CIFAR-" "10". After a space it is a dash.

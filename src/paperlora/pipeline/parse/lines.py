@@ -109,7 +109,8 @@ def _with_drop_capitals(region: list[Segment]) -> list[Segment]:
 
 def _same_line(group: list[Segment], one: Segment) -> bool:
     base = max(group, key=lambda other: other.x1 - other.x0)
-    return abs(base.y - one.y) <= 0.12 * max(base.size, one.size)
+    small, large = sorted((base.size, one.size))
+    return abs(base.y - one.y) <= (columns.ROW if small > 0.9 * large else 0.12) * large
 
 
 def _join_scripts(groups: list[list[Segment]], usual: float) -> list[list[Segment]]:

@@ -116,8 +116,8 @@ def _paper(
         kept = formulas.mark([line for line in each if id(line) not in running], look.leading)
         aside += [_aside(line, "running", line.text) for line in each if id(line) in running]
         pages.append(blocks.blocks_of(kept, look))
-    roles.assign(pages, look)
     title, authors = front.read(pages[0], look, metadata) if pages else ("", [])
+    roles.assign(pages, look)
     flat = [block for page in pages for block in page]
     found = paragraphs.of_paper(flat, look)
     counts = joining.count_words(

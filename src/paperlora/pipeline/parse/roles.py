@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from paperlora.pipeline.parse import headings
-from paperlora.pipeline.parse.blocks import CAPTION, is_numeric, is_prose, is_table
+from paperlora.pipeline.parse.blocks import CAPTION, NOTICE, is_numeric, is_prose, is_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,21 +16,16 @@ if TYPE_CHECKING:
 _LEADERS = re.compile(r"(?:\.\s?){4,}\s*\d*$|(?:\s\.){3,}")
 _CONTENTS_LINE = re.compile(r"(?:[\dA-Z]+(?:\.\d+)*\.?\s+)?\S.*\s\d{1,4}")
 _REFERENCE = re.compile(r"\[[\w+., ]{1,12}\]\s*\S|\d{1,3}\.\s+[A-Z]|\(\d{1,3}\)\s+[A-Z]")
-_NOTICE = re.compile(
-    r"^(?:©|\(c\) ?\d{4}|copyright\b)|all rights reserved|licen[sc]ed under|creative commons"
-    r"|^(?:index terms|key ?words(?: and phrases)?|ccs concepts|general terms)\s*[-—–:.]"
-    r"|^permission to (?:make|copy|reprint)|^preprint\b|^to appear in |^(?:published|under review) as a ",
-    re.IGNORECASE,
-)
 _NOTICE_LINES = 8
 _YEAR = re.compile(r"\b(?:1[89]|20)\d\d[a-z]?\b")
 
 
 def assign(pages: Sequence[Sequence[Block]], look: Look) -> None:
-    """Set the role of each block, page by page, except those of the front matter of page one."""
+    """Set the role of each block that is not front matter."""
     for blocks in pages:
         for block in blocks:
-            block.role = _role(block, look)
+            if block.role != "front":
+                block.role = _role(block, look)
         _mark_notes(blocks, look)
         _spread_floats(blocks, look)
     _mark_headings(pages, look)
@@ -47,7 +42,7 @@ def _role(block: Block, look: Look) -> str:
         return "caption"
     if first.formula:
         return "formula"
-    if len(block.lines) <= _NOTICE_LINES and _NOTICE.search(first.text):
+    if len(block.lines) <= _NOTICE_LINES and NOTICE.search(first.text):
         return "note"
     if is_table(block) or is_numeric(block):
         return "table"
