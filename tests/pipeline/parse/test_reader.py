@@ -254,7 +254,7 @@ def test_a_page_that_is_turned_reads_like_any_other(tmp_path: Path) -> None:
     Column(sheet).head().add(*prose(10), skip=12)
     straight = read(tmp_path, [sheet])
     turned = Sheet(size=(842, 595))
-    turned.operators = ["q 0 1 -1 0 595 0 cm", *sheet.operators, "Q"]
+    turned.operators = ["q 0 1 -1 0 842 0 cm", *sheet.operators, "Q"]
     paper = read(tmp_path, [turned])
     assert text(paper) == text(straight)
     assert paper.title == straight.title

@@ -110,7 +110,8 @@ def gutter(segments: list[Segment], known: Sequence[float]) -> tuple[float, floa
                 right += 1
         runs.append((start, len(ordered), left, right))
         for first, end, on_left, on_right in runs:
-            if min(on_left, on_right) < enough:
+            fewer, more = sorted((on_left, on_right))
+            if fewer < enough and not (enough > 1 and fewer > 1 and more >= _MANY):
                 continue
             band = ordered[first:end]
             score = _gutter_score(band, x, strict=enough > 1)

@@ -89,6 +89,8 @@ def _stands_alone(column: Sequence[Line], index: int, leading: float) -> bool:
 def _kind(line: Line) -> bool | None:
     """Return whether a line is part of a formula; None when its neighbours have to tell."""
     bare = line.text.replace(" ", "")
+    if "©" in bare or "http" in bare:
+        return False
     set_in = line.x0 > line.column[0] + 0.9 * line.size
     if len(bare) <= _SHORT:
         plain = _PLAIN.fullmatch(bare) and line.math <= 0.4

@@ -29,6 +29,13 @@ _BANNER = re.compile(
     r"|(?:conference|workshop) (?:paper|on|track)",
     re.IGNORECASE,
 )
+_COVER = re.compile(
+    r"to cite this version|hal id:|see discussions, stats, and author profiles|uploaded by .* on \d"
+    r"|accessed: \d|your use of the jstor|this is the (?:author['’]s )?(?:accepted|submitted|final) (?:manuscript|version)"
+    r"|downloaded from .{0,80} on \d|citation for (?:the )?(?:published|original)|white rose research",
+    re.IGNORECASE,
+)
+_COVER_WORDS = 450
 _BAD_METADATA = re.compile(
     r"microsoft|powerpoint|untitled|\.(?:dvi|tex|pdf|docx?|indd|qxd|pptx?)\b|^arxiv|^pii\b|^doi\b|template"
     r"|title of|article title|instructions for|no job name|^slide|^layout|paper title|manuscript|^main\b"
@@ -65,7 +72,11 @@ def read(page: Sequence[Block], look: Look, metadata: str) -> tuple[str, list[st
         block.role = "front"
     if not chosen:
         return "", []
-    between = [block for block in head if block.role != "front" and not _is_text(block)]
+    between = [
+        block
+        for block in head
+        if block.role != "front" and not _is_text(block) and not is_usual(block.text.strip())
+    ]
     lowest = min(block.lines[-1].y for block in [*chosen, *between])
     left, right = chosen[0].lines[0].column
     between += [
@@ -75,14 +86,19 @@ def read(page: Sequence[Block], look: Look, metadata: str) -> tuple[str, list[st
         and block.lines[-1].y >= lowest - look.size
         and left - look.size <= block.lines[0].x0
         and block.lines[0].x1 <= right + look.size
-        and not is_prose(block)
-        and not _is_abstract(block)
+        and not (is_prose(block) or is_usual(block.text.strip()) or _is_abstract(block))
     ]
     for block in between:
         block.role = "front"
     below = chosen[-1].lines[-1].y
     authors = _authors([block for block in between if block.lines[0].y < below])
     return _chosen_title(chosen, page, metadata), authors
+
+
+def is_cover(page: Sequence[Block]) -> bool:
+    """Return whether a page was put before the paper by an archive."""
+    text = " ".join(block.text for block in page)
+    return bool(_COVER.search(text)) and len(text.split()) < _COVER_WORDS
 
 
 def _head(page: Sequence[Block], look: Look) -> list[Block]:
@@ -154,6 +170,7 @@ def _title_blocks(head: Sequence[Block], look: Look) -> list[Block]:
     for block in head[head.index(first) + 1 :]:
         last, line = chosen[-1].lines[-1], block.lines[0]
         same = abs(line.size - last.size) < 0.03 * last.size and line.bold == last.bold
+        same = same and line.text.isupper() == last.text.isupper()
         if not same or not 0 < last.y - line.y < 2.4 * last.size:
             break
         chosen.append(block)

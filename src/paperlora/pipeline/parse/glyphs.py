@@ -23,6 +23,7 @@ from paperlora.pipeline.text import UNKNOWN
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+_SMALLEST = 1.5  # points; nobody reads smaller letters
 MAX_CHARACTERS = 60_000
 """Characters that are read of one page; a page of a paper has about 5,000."""
 GAP = 0.14  # em; a wider gap is a space: TeX's narrowest is 0.22; less where fonts were replaced
@@ -113,6 +114,8 @@ class _Run(NamedTuple):
     y: float
     turn: int
     """Quarter turns of the writing direction, counted anticlockwise."""
+    hidden: bool
+    """Whether it is drawn white or not at all."""
 
 
 def _fast(function: Any, result: Any, *arguments: Any) -> Callable[..., Any]:  # noqa: ANN401 - ctypes
@@ -180,8 +183,11 @@ def _read(page: Any, text: Any) -> Page:  # noqa: ANN401
         groups.append((runs[key], indices))
     straight = [item for item in turns.most_common() if item[0] != _SLANTED]
     turn = straight[0][0] if straight else 0
-    kept = [(run, indices) for run, indices in groups if run.turn == turn]
-    pieces, twice = _once(_pieces(kept, codes, edges))
+    area = _area(page, turn)
+    shown = _visible([(run, indices) for run, indices in groups if run.turn == turn])
+    pieces, twice = _once(
+        piece for piece in _pieces(shown, codes, edges) if _is_inside(piece, area)
+    )
     visible = sum(turns.values())
     return Page(
         width=pdfium.FPDF_GetPageWidthF(page),
@@ -238,6 +244,40 @@ def _pieces(
             spaced = False
     if letters and before is not None:
         yield Piece("".join(letters), start, end, before.y, before.size, before.font, was_spaced)
+
+
+def _is_invisible(item: Any) -> bool:  # noqa: ANN401 - PDFium's handle
+    """Return whether a text object is not drawn, as the text layer of a scan is, or drawn in white."""
+    if pdfium.FPDFTextObj_GetTextRenderMode(item) == pdfium.FPDF_TEXTRENDERMODE_INVISIBLE:
+        return True
+    red, green, blue, alpha = (ctypes.c_uint() for _ in range(4))
+    known = pdfium.FPDFPageObj_GetFillColor(item, red, green, blue, alpha)
+    return bool(known) and min(red.value, green.value, blue.value) > 250
+
+
+def _visible(groups: list[tuple[_Run, list[int]]]) -> list[tuple[_Run, list[int]]]:
+    """Return the text objects that a person sees; all, where most are hidden: a scan, a dark slide."""
+    hidden = sum(len(indices) for run, indices in groups if run.hidden)
+    most = 2 * hidden > sum(len(indices) for _, indices in groups)
+    return groups if most else [(run, indices) for run, indices in groups if not run.hidden]
+
+
+def _area(page: Any, turn: int) -> tuple[float, float, float, float]:  # noqa: ANN401 - PDFium's handle
+    """Return left, right, lowest and highest place of a page along the writing direction."""
+    box = pdfium.FS_RECTF()
+    pdfium.FPDF_GetPageBoundingBox(page, box)
+    left, low, right, high = box.left, box.bottom, box.right, box.top
+    return {
+        1: (low, high, -right, -left),
+        2: (-right, -left, -high, -low),
+        3: (-high, -low, left, right),
+    }.get(turn, (left, right, low, high))
+
+
+def _is_inside(piece: Piece, area: tuple[float, float, float, float]) -> bool:
+    """Return whether a piece is on the page and not beside it."""
+    left, right, low, high = area
+    return left - 1 < piece.x1 and piece.x0 < right + 1 and low - 1 < piece.y < high + 1
 
 
 def _accented(one: str, other: str) -> str:
@@ -318,4 +358,5 @@ def _run(text: Any, key: int, index: int) -> _Run:  # noqa: ANN401
         size=max(high, 0.1),
         y=place - _HANG * high * hangs,
         turn=turn,
+        hidden=high < _SMALLEST or _is_invisible(item),
     )

@@ -129,7 +129,7 @@ def _looks_so(
     if any(line.cells > (5 if strong and first.bold else 2) for line in block.lines):
         return False
     if NAMED.fullmatch(title):
-        return size > 0.8 * look.size
+        return size > 0.75 * look.size
     if size < 0.94 * look.size or after is None or not _near(block, after):
         return False
     if "@" in after.text and text == title:

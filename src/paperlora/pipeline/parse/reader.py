@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-    from paperlora.pipeline.parse.blocks import Block
+    from paperlora.pipeline.parse.blocks import Block, Look
     from paperlora.pipeline.parse.glyphs import Page
     from paperlora.pipeline.parse.lines import Line
 
@@ -116,7 +116,7 @@ def _paper(
         kept = formulas.mark([line for line in each if id(line) not in running], look.leading)
         aside += [_aside(line, "running", line.text) for line in each if id(line) in running]
         pages.append(blocks.blocks_of(kept, look))
-    title, authors = front.read(pages[0], look, metadata) if pages else ("", [])
+    title, authors = _front(pages, look, metadata)
     roles.assign(pages, look)
     flat = [block for page in pages for block in page]
     found = paragraphs.of_paper(flat, look)
@@ -152,6 +152,16 @@ def _paper(
         aside=sorted(aside, key=lambda item: item["page"]),
         **about,
     )
+
+
+def _front(pages: Sequence[Sequence[Block]], look: Look, metadata: str) -> tuple[str, list[str]]:
+    """Return title and authors from the first page that is not an archive's cover."""
+    for page, following in zip(pages, [*pages[1:], None], strict=True):
+        if following is None or not front.is_cover(page):
+            return front.read(page, look, metadata)
+        for block in page:
+            block.role = "front"
+    return "", []
 
 
 def _aside(line: Line, role: str, text: str) -> dict[str, Any]:
