@@ -31,7 +31,8 @@ _BANNER = re.compile(
 )
 _COVER = re.compile(
     r"to cite this version|hal id:|see discussions, stats, and author profiles|uploaded by .* on \d"
-    r"|accessed: \d|your use of the jstor|this is the (?:author['’]s )?(?:accepted|submitted|final) (?:manuscript|version)"
+    r"|accessed: \d|your use of the jstor"
+    r"|this is the (?:author['’]s )?(?:accepted|submitted|final) (?:manuscript|version)"
     r"|downloaded from .{0,80} on \d|citation for (?:the )?(?:published|original)|white rose research",
     re.IGNORECASE,
 )
