@@ -61,7 +61,10 @@ class CorpusConfig(Section):
     timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Longest time in seconds for reading one paper."""
     memory_mib: Count = 2048
-    """Memory in MiB that the extraction of one paper may use."""
+    """Memory in MiB that reading one paper may use. It also limits how many papers are read at once."""
+    near_duplicates: Literal["reject", "keep"] = "reject"
+    """What happens to a paper with nearly the same text as another one, for example a second version:
+    ``reject`` keeps the first by file name, ``keep`` keeps all."""
 
 
 class DatasetConfig(Section):

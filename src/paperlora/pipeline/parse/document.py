@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from paperlora.pipeline.parse import clean, structure
-from paperlora.pipeline.parse.extract import EXTRACTORS, NEEDS_PASSWORD, RejectedError, extract
+from paperlora.pipeline.parse.extract import EXTRACTORS, NEEDS_PASSWORD, extract
 from paperlora.pipeline.parse.quality import Quality, measure, word_list
+from paperlora.pipeline.parse.rejected import RejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +48,11 @@ class Text:
 
 
 def read_document(
-    path: Path, *, sha256: str, entry: Mapping[str, Any], config: CorpusConfig
+    path: Path,
+    *,
+    sha256: str,
+    entry: Mapping[str, Any],
+    config: CorpusConfig,  # noqa: ARG001 - the limits are set in ``child``
 ) -> dict[str, Any]:
     """Return the document (one row of ``documents.jsonl``) of the PDF at ``path``.
 
@@ -55,7 +60,7 @@ def read_document(
     Raises ``RejectedError``.
     """
     check_header(path)
-    texts = read_texts(path, config)
+    texts = read_texts(path)
     sound = {name: text.quality.share * text.quality.words for name, text in texts.items()}
     enough = _COMPLETE * max(sound.values())
     # Complete texts first, then the share of sound words; of equal ones, max returns PyPDF2's.
@@ -91,7 +96,7 @@ def read_document(
 
 
 def check_header(path: Path) -> None:
-    """Raise ``RejectedError`` for a file that is not a PDF, before a child is started for it."""
+    """Raise ``RejectedError`` for a file that is not a PDF."""
     with path.open("rb") as file:
         head = file.read(_HEADER_BYTES)
     if not head:
@@ -104,7 +109,7 @@ def check_header(path: Path) -> None:
     )
 
 
-def read_texts(path: Path, config: CorpusConfig) -> dict[str, Text]:
+def read_texts(path: Path) -> dict[str, Text]:
     """Return extractor → text: from PyPDF2 and, unless its text is good, from PDFium.
 
     Raises ``RejectedError`` when neither can read the paper.
@@ -113,7 +118,7 @@ def read_texts(path: Path, config: CorpusConfig) -> dict[str, Text]:
     faults: dict[str, str] = {}
     for extractor in EXTRACTORS:
         try:
-            pages, title = extract(path, extractor, config)
+            pages, title = extract(path, extractor)
         except RejectedError as fault:
             faults[extractor] = str(fault)
             continue
