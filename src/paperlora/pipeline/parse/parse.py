@@ -8,8 +8,6 @@ a reason; the other papers are parsed all the same.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from paperlora.errors import DataError, InputError
@@ -24,23 +22,11 @@ if TYPE_CHECKING:
 
     from paperlora.pipeline.config import CorpusConfig
     from paperlora.pipeline.parse.outcome import Outcome
+    from paperlora.pipeline.parse.shard import Shard
 
 _REMEDY = (
     "put PDFs with a text layer into that folder, or download some: `env/nox -s fetch -- --help`"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shard:
-    """Part ``number`` (from 1) of ``count`` parts of a folder."""
-
-    number: int
-    count: int
-
-    def __contains__(self, path: Path) -> bool:
-        """Return whether a file is in this part; its name alone decides."""
-        digest = sha256(path.name.encode(errors="surrogateescape")).digest()
-        return int.from_bytes(digest) % self.count == self.number - 1
 
 
 def command(
@@ -89,7 +75,7 @@ def command(
         summary = {"papers_dir_digest": sha256_json(digests), "rejected": rejected}
         write_json(run / "parse.json", summary)
         cache.prune(run, {paper.key for paper in wanted})
-    part = f"part {shard.number} of {shard.count}: " if shard else ""
+    part = f"part {shard}: " if shard else ""
     print(f"parse: {part}{len(accepted)} accepted, {len(reasons)} rejected", file=sys.stderr)
 
 
