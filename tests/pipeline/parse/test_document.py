@@ -3,16 +3,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pdfs import encrypted, endless, scan, text_pdf
+from pdfs import encrypted, scan, text_pdf
 
 from paperlora.pipeline.config import CorpusConfig
 from paperlora.pipeline.parse.document import check_header, read_document, sane_title
-from paperlora.pipeline.parse.extract import RejectedError
+from paperlora.pipeline.parse.rejected import RejectedError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONFIG = CorpusConfig(timeout_seconds=20)
+CONFIG = CorpusConfig()
 SOUND = (
     "The network learns all of the parameters of the model during training on a large set of data"
 )
@@ -65,17 +65,8 @@ def test_names_of_files_and_programs_are_not_titles(title: str) -> None:
     assert sane_title(" Deep   Learning ") == "Deep Learning"
 
 
-def test_pdfium_reads_a_paper_on_which_pypdf2_never_ends(tmp_path: Path) -> None:
-    path = tmp_path / "endless.pdf"
-    path.write_bytes(endless())
-    config = CorpusConfig(timeout_seconds=3)
-    document = read_document(path, sha256="", entry={}, config=config)
-    assert document["extractor"] == "pdfium"
-    assert document["quality"]["pypdf2"] is None
-
-
 def fake(monkeypatch: pytest.MonkeyPatch, **texts: str) -> None:
-    def extract(_path: Path, extractor: str, _config: CorpusConfig) -> tuple[list[str], str]:
+    def extract(_path: Path, extractor: str) -> tuple[list[str], str]:
         if text := texts.get(extractor):
             return [text], ""
         raise RejectedError(f"{extractor} broke")
