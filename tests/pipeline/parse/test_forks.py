@@ -23,14 +23,15 @@ MIB = 1 << 20
 # A server whose children run the code in a request and answer with the value of `result`.
 SERVER = """
 import json, os, resource, signal, sys, time
-from paperlora.pipeline.parse.forks import serve
 
-def work(code):
+def prepare():
+    global ready
+    ready = True
+
+def answer(code):
     names = {**globals(), "result": None}
     exec(code, names)
     return json.dumps(names["result"]).encode()
-
-serve(work)
 """
 
 
@@ -75,6 +76,7 @@ def test_each_request_gets_a_new_child_and_its_answer(server: ForkServer) -> Non
     children, parents = zip(*(json.loads(answer.output) for answer in answers), strict=True)
     assert len(set(children)) == 3
     assert set(parents) == {server._process.pid}
+    assert run(server, "result = ready").output == b"true"
 
 
 def test_a_child_past_its_time_is_killed(server: ForkServer) -> None:
@@ -181,6 +183,20 @@ def test_after_a_kill_of_the_parent_nothing_runs_on(place: Path) -> None:
     assert wait_until_gone(server, child)
 
 
+def test_after_a_kill_of_the_parent_a_server_that_starts_ends_too(place: Path) -> None:
+    (place / "served.py").write_text("import time; time.sleep(60)")
+    script = "from paperlora.pipeline.parse.forks import ForkServer; ForkServer('served')"
+    with subprocess.Popen([sys.executable, "-c", script]) as parent:
+        deadline = time.monotonic() + 10
+        while not _children(parent.pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        [server] = _children(parent.pid)
+        time.sleep(0.5)
+        assert not gone(server)
+        parent.kill()
+    assert wait_until_gone(server)
+
+
 def test_a_server_that_ends_is_no_answer(server: ForkServer) -> None:
     # What the child had written by then could look like an answer.
     with pytest.raises(ServerEndedError):
@@ -193,7 +209,7 @@ def test_a_server_that_cannot_start_shows_why(place: Path) -> None:
     (place / "served.py").write_text("import absent_library")
     with pytest.raises(ServerEndedError, match="No module named 'absent_library'"):
         ForkServer("served")
-    with pytest.raises(ServerEndedError, match="No module named absent_module"):
+    with pytest.raises(ServerEndedError, match="No module named 'absent_module'"):
         ForkServer("absent_module")
     (place / "served.py").write_text("raise SystemExit(7)")
     with pytest.raises(ServerEndedError, match="exit code 7"):

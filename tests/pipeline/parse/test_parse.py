@@ -27,9 +27,9 @@ SCRIPT = (
     "parse.command(*map(Path, sys.argv[1:]), known=[], config=CorpusConfig())"
 )
 ONLY_PDFIUM = """
-from paperlora.pipeline.parse import child, extract
+from paperlora.pipeline.parse import extract
+from paperlora.pipeline.parse.child import answer, prepare
 del extract.EXTRACTORS["pypdf2"]
-child.serve(child.answer)
 """
 
 
@@ -158,7 +158,7 @@ def test_a_missing_library_ends_the_command_and_rejects_no_paper(
         (papers / f"{number}.pdf").write_bytes(text_pdf(paper(number)))
     (tmp_path / f"{library}.py").write_text(text)
     if "PdfDocument" in text:
-        monkeypatch.setattr("paperlora.pipeline.parse.readers._SERVER", "only_pdfium")
+        monkeypatch.setattr("paperlora.pipeline.parse.readers._WORK", "only_pdfium")
         (tmp_path / "only_pdfium.py").write_text(ONLY_PDFIUM)
     with monkeypatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT / 'src'}")
@@ -356,7 +356,7 @@ HOSTILE = """
 import os, sys, time
 from pathlib import Path
 from paperlora.pipeline.parse import child
-from paperlora.pipeline.parse.forks import serve
+from paperlora.pipeline.parse.child import prepare
 
 ACTS = {
     "abort": lambda: os.abort(),
@@ -373,8 +373,6 @@ ACTS = {
 def answer(request):
     act = ACTS.get(Path(request["path"]).stem)
     return act() if act else child.answer(request)
-
-serve(answer)
 """
 
 
@@ -382,7 +380,7 @@ def test_a_hostile_child_costs_its_paper_only(
     papers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT / 'src'}")
-    monkeypatch.setattr("paperlora.pipeline.parse.readers._SERVER", "hostile")
+    monkeypatch.setattr("paperlora.pipeline.parse.readers._WORK", "hostile")
     (tmp_path / "hostile.py").write_text(HOSTILE)
     names = re.findall(r'^    "(\w+)": lambda', HOSTILE, re.MULTILINE)
     for number, name in enumerate([*names, "good"]):
@@ -407,7 +405,7 @@ def test_a_server_that_ends_stops_the_command_and_the_next_one_resumes(
         (papers / f"{name}.pdf").write_bytes(text_pdf(paper(number)))
     with monkeypatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT / 'src'}")
-        patch.setattr("paperlora.pipeline.parse.readers._SERVER", "hostile")
+        patch.setattr("paperlora.pipeline.parse.readers._WORK", "hostile")
         killer = HOSTILE.replace(
             '"abort": lambda: os.abort()', '"a": lambda: os.kill(os.getppid(), 9)'
         )

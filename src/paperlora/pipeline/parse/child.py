@@ -1,7 +1,6 @@
 """Read one paper to its end in a bounded child: text, cleaning and measures.
 
-The parent starts this module as a server (``forks``), which imports everything once and forks a
-child for each paper.
+A server imports this module once and forks a child for each paper (``forks``).
 """
 
 from __future__ import annotations
@@ -13,10 +12,14 @@ from paperlora.files import json_line
 from paperlora.pipeline.config import CorpusConfig
 from paperlora.pipeline.parse.document import read_document
 from paperlora.pipeline.parse.duplicates import sketch
-from paperlora.pipeline.parse.forks import serve
 from paperlora.pipeline.parse.outcome import Outcome, encode, failure
 from paperlora.pipeline.parse.quality import word_list
 from paperlora.pipeline.parse.rejected import RejectedError
+
+
+def prepare() -> None:
+    """Load the list of words, so that the children share it."""
+    word_list()
 
 
 def answer(request: dict[str, Any]) -> bytes:
@@ -33,8 +36,3 @@ def answer(request: dict[str, Any]) -> bytes:
         return encode(Outcome(reason=" ".join(str(error).split())))
     except Exception as error:  # noqa: BLE001 - whatever one paper does, the others are read
         return encode(failure(error, config))
-
-
-if __name__ == "__main__":
-    word_list()
-    serve(answer)

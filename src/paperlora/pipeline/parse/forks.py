@@ -1,7 +1,7 @@
 """Fork one child with limits for each request, from a server that has loaded the libraries.
 
 A new interpreter that imports the same libraries takes half a second, a fork some milliseconds.
-``ForkServer`` is the parent's side, ``serve`` that of the server.
+``ForkServer`` is the parent's side. The server runs this module as a program.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,19 +64,22 @@ class ServerEndedError(Exception):
 
 
 class ForkServer:
-    """A program that forks one child for each request; several threads may use one server.
+    """A process that forks one child for each request; several threads may use one server.
 
-    The program is a module that calls ``serve``. Its children end when it does, and it ends when
-    this process does, even if this process is killed.
+    Its children end when it does, and it ends when this process does, even if this one is killed.
     """
 
     def __init__(self, module: str) -> None:
-        """Start ``module``, and wait until its imports are done. Raises ``ServerEndedError``."""
+        """Start a server whose children run the function ``answer`` of ``module``.
+
+        Returns when ``module`` is imported and its function ``prepare`` has run. The server ends
+        with the thread that starts it. Raises ``ServerEndedError``.
+        """
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module],
+                [sys.executable, "-m", __name__, module, str(os.getpid())],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
@@ -93,7 +97,7 @@ class ForkServer:
             raise ServerEndedError((lines or [f"exit code {self._process.returncode}"])[-1])
 
     def run(self, request: object, limits: Limits) -> Answer:
-        """Return what the work of the server answers to ``request`` (JSON), computed in a new child.
+        """Return what ``answer`` returns for ``request`` (JSON), computed in a new child.
 
         A child that uses more time or output than ``limits`` allows is killed. Raises
         ``ServerEndedError``.
@@ -149,11 +153,19 @@ class _Child:
     """A pipe that ends when the child does."""
 
 
-def serve(work: Callable[[Any], bytes]) -> None:
-    """Answer the requests of a ``ForkServer`` until it ends; a new child runs ``work`` for each."""
+def _main(module: str, parent: str) -> None:
+    """Serve the requests of the process ``parent`` until it ends."""
+    _end_with(int(parent))
     # Ctrl-C and `kill` reach the whole group. The parent decides; the children end with it.
     for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, signal.SIG_IGN)
+    served = import_module(module)
+    served.prepare()
+    _serve(served.answer)
+
+
+def _serve(work: Callable[[Any], bytes]) -> None:
+    """Fork a child for each request; each child runs ``work``."""
     gc.freeze()  # a collection in a child would otherwise copy all shared memory
     requests = socket.socket(fileno=0)
     requests.send(_READY)
@@ -209,9 +221,7 @@ def _bound(limits: Limits, server: int, output: int, held: int) -> None:
 
     ``server`` is the process that made it; ``held`` is the end of the pipe that shows that it lives.
     """
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: end when the server ends
-    if os.getppid() != server:  # it has ended already
-        os._exit(1)
+    _end_with(server)
     with suppress(OSError):  # when memory runs out, the kernel ends a reader before anything else
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -232,3 +242,14 @@ def _bound(limits: Limits, server: int, output: int, held: int) -> None:
     ):
         resource.setrlimit(limit, (value, value))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+
+
+def _end_with(parent: int) -> None:
+    """Let the kernel kill this process when ``parent``, which started it, ends."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:  # it has ended already
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from paperlora.pipeline.config import CorpusConfig
 
-_SERVER = "paperlora.pipeline.parse.child"
+_WORK = "paperlora.pipeline.parse.child"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def read_papers(run: Path, papers: Sequence[Paper], config: CorpusConfig) -> dic
     if not missing:
         return found
     try:
-        server = ForkServer(_SERVER)
+        server = ForkServer(_WORK)
     except ServerEndedError as error:
         raise _damaged(str(error)) from None
     pool = ThreadPoolExecutor(children_at_once(config.memory_mib))

@@ -1,0 +1,331 @@
+"""Measures `parse` on many, damaged and hostile PDFs, and kills it at random moments.
+
+    env/nox -s bench -- parse [--only mutated|hostile|killed|many] [--papers FOLDER] [--seed N]
+
+- mutated: 2,000 damaged copies of the papers (bytes changed, cut off, swapped), 10 s for each.
+- hostile: small PDFs that are slow or large to read, 20 s for each.
+- killed: `kill -9` at twenty random moments, then once to its end; the bytes are those of an unbroken run.
+- many: 200 PDFs, with all cores and with one: memory of parent and children, pages a second.
+
+Prints one table for each, and ends with 1 when something is not as it must be. `--papers` names other
+papers than those that ship.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from pdfs import assemble, bomb, document, endless, paper, scan, text_pdf
+
+from paperlora.files import read_json, read_jsonl
+from paperlora.pipeline.inputs import SHIPPED_PAPERS
+from paperlora.pipeline.parse import cache
+
+MOST_PARENT_MIB = 200
+# Reads a folder, and prints what it cost as the last line of stdout. With a fourth argument, on one core.
+SCRIPT = """
+import json, os, resource, sys
+from pathlib import Path
+from paperlora.errors import DataError
+from paperlora.pipeline.config import CorpusConfig
+from paperlora.pipeline.parse import parse
+
+papers, run, seconds, *one_core = sys.argv[1:]
+if one_core:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+config = CorpusConfig(timeout_seconds=int(seconds), near_duplicates="keep")
+try:
+    parse.command(Path(papers), Path(run), known=[], config=config)
+except DataError as error:
+    print(error, file=sys.stderr)
+peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(json.dumps(peaks))
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one `parse` took: seconds, MiB of the parent and of the largest child, and its lines."""
+
+    seconds: float
+    parent: float
+    child: float
+    longest_silence: float
+    lines: list[tuple[float, str]]
+
+
+def command(folder: Path, run: Path, seconds: int, *one_core: str) -> list[str]:
+    return [sys.executable, "-c", SCRIPT, str(folder), str(run), str(seconds), *one_core]
+
+
+def measure(folder: Path, run: Path, seconds: int, *one_core: str) -> Cost:
+    """Run `parse` over a folder; exits when it crashes."""
+    words = command(folder, run, seconds, *one_core)
+    began = time.monotonic()
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        lines = [(time.monotonic() - began, line.rstrip()) for line in child.stderr or ()]
+        printed = child.stdout.read() if child.stdout else ""
+    took = time.monotonic() - began
+    if child.returncode:
+        sys.exit(f"parse ended with {child.returncode}: {lines[-3:]}")
+    parent, largest = json.loads(printed.splitlines()[-1])
+    times = [0.0, *(moment for moment, _ in lines), took]
+    silence = max(after - before for before, after in pairwise(times))
+    return Cost(seconds=took, parent=parent, child=largest, longest_silence=silence, lines=lines)
+
+
+def whole(run: Path) -> int:
+    """Return the number of files in a run that are not whole: half written, or not as stored."""
+    bad = sum(
+        path.name.startswith(".") or cache.load(run, path.name) is None
+        for path in (run / cache.FOLDER).iterdir()
+    )
+    bad += sum(path.name.startswith(".") for path in run.iterdir() if path.name != cache.FOLDER)
+    for row in read_jsonl(run / "documents.jsonl"):
+        bad += not row["paragraphs"]
+    return bad
+
+
+def mutated(data: bytes, draw: random.Random) -> bytes:
+    """Return the bytes of a PDF with one kind of damage."""
+    damaged = bytearray(data)
+    kind = draw.randrange(4)
+    if kind == 0:  # some bytes changed
+        for _ in range(draw.choice((1, 10, 100, 1000))):
+            damaged[draw.randrange(len(damaged))] = draw.randrange(256)
+    elif kind == 1:  # cut off
+        del damaged[draw.randrange(len(damaged)) :]
+    elif kind == 2:  # a piece left out
+        start = draw.randrange(len(damaged))
+        del damaged[start : start + draw.choice((1, 100, 10_000))]
+    else:  # two pieces swapped
+        size = draw.choice((10, 1000, 10_000))
+        one, other = (draw.randrange(max(len(damaged) - size, 1)) for _ in range(2))
+        first, second = damaged[one : one + size], damaged[other : other + size]
+        damaged[one : one + size], damaged[other : other + size] = second, first
+    return bytes(damaged)
+
+
+def wide_map(entries: int) -> bytes:
+    """Return a PDF whose font maps each letter to a long text (a fat ToUnicode map)."""
+    rows = b"".join(b"<%02x> <%s>\n" % (code, b"0041" * entries) for code in range(32, 127))
+    text = (
+        b"/CIDInit /ProcSet findresource begin begincmap 95 beginbfchar\n%sendbfchar endcmap" % rows
+    )
+    packed = zlib.compress(text, 9)
+    content = b"BT /F1 10 Tf 50 780 Td (%s) Tj ET" % (b"the snail waits " * 200)
+    return assemble(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R >>",
+            b"<< /Type /Pages /Kids [4 0 R] /Count 1 >>",
+            b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /ToUnicode 6 0 R >>",
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R /Resources %s >>"
+            % b"<< /Font << /F1 3 0 R >> >>",
+            b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content),
+            b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(packed), packed),
+        ]
+    )
+
+
+def hostile() -> dict[str, bytes]:
+    """Return name → PDF that takes much time or memory to read."""
+    [first, second] = paper(0)
+    start, prose = ["Abstract", *first[2:]], [*first[2:], *second[1:]]
+    letters = "".join(random.Random(0).choices("acgt", k=30_000))
+    pages = [[f"{line} {n}"[:60] for n, line in enumerate(prose * 20)] for _ in range(40)]
+    numbered = [
+        [*start, f"so the page ends with its own number as Ray et al.,{n}"] for n in range(1, 6)
+    ]
+    return {
+        "20,000 lines": text_pdf([start, *pages]),
+        "200,000 short lines": text_pdf([[f"word{n % 7} is" for n in range(2000)]] * 100),
+        "10,000 headings": text_pdf(
+            [[f"{n}. Results of the Experiment" for n in range(400)] for _ in range(25)]
+        ),
+        "a word of 6,000 letters": text_pdf([[*start, "the" * 2000]]),
+        "30,000 letters without a space": text_pdf([[*start, letters]]),
+        "a line of 1 MB": text_pdf([[*start, " ".join(prose * 500)]]),
+        "arXiv: 60,000 times": text_pdf([[*start, "arXiv:" * 60_000]]),
+        "copyright 20,000 times": text_pdf([[*start, "copyright " * 20_000]]),
+        "300,000 dots and quotes": text_pdf([[*start, 'the end." ' + '."' * 150_000]]),
+        "5,000 pages": text_pdf([["a short page of ten words that says nothing new"]] * 5000),
+        "a page number alone": text_pdf([*numbered, [*start, "6"]]),
+        "a fat ToUnicode map": wide_map(20_000),
+        "a bomb of 1 GB": bomb(1 << 30),
+        "a comment without end": endless(),
+        "forms in forms": document([b"/F1 Do " * 100_000]),
+        "a scan": scan(),
+    }
+
+
+def table(title: str, rows: dict[str, object]) -> None:
+    print(f"\n{title}")
+    for name, value in rows.items():
+        print(f"  {name:58} {f'{value:.3g}' if isinstance(value, float) else value}")
+
+
+def run_mutated(place: Path, originals: list[bytes], seed: int) -> bool:
+    folder, run, draw = place / "mutated", place / "mutated-run", random.Random(seed)
+    folder.mkdir()
+    for number in range(2000):
+        data = mutated(originals[number % len(originals)], draw)
+        (folder / f"{number:04}.pdf").write_bytes(data)
+    cost = measure(folder, run, 10)
+    reasons = [row["reason"] for row in read_json(run / "parse.json")["rejected"]]
+    kinds = Counter(reason.split(" → ")[0].split(":")[0][:50] for reason in reasons)
+    bad = whole(run)
+    table(
+        f"2,000 mutated PDFs (seed {seed})",
+        {
+            "accepted, rejected": f"{2000 - len(reasons)}, {len(reasons)}",
+            "seconds": cost.seconds,
+            "longest wait for the next paper (s); the limit is 10": cost.longest_silence,
+            "peak memory of the parent, largest child (MiB)": f"{cost.parent:.0f}, {cost.child:.0f}",
+            "files that are not whole": bad,
+            **{f"rejected: {kind}": count for kind, count in kinds.most_common(8)},
+        },
+    )
+    return not bad and cost.longest_silence < 12 and cost.parent < MOST_PARENT_MIB
+
+
+def run_hostile(place: Path) -> bool:
+    rows: dict[str, object] = {}
+    good = True
+    for number, (name, data) in enumerate(hostile().items()):
+        folder, run = place / f"hostile-{number}", place / f"hostile-{number}-run"
+        folder.mkdir()
+        (folder / "hostile.pdf").write_bytes(data)
+        (folder / "sound.pdf").write_bytes(text_pdf(paper(1)))
+        cost = measure(folder, run, 20)
+        [line] = [line for _, line in cost.lines if "hostile.pdf" in line]
+        memory = f"{cost.parent:.0f} + {cost.child:.0f} MiB"
+        rows[name] = f"{cost.seconds:5.1f} s  {memory:15} {line.partition(': ')[2][:70]}"
+        sound = any("sound.pdf: 2 pages" in line for _, line in cost.lines)
+        good = good and sound and cost.seconds < 25 and cost.parent < MOST_PARENT_MIB
+    table("Hostile PDFs (each beside a sound one, which is accepted)", rows)
+    return good
+
+
+def run_killed(place: Path, originals: list[bytes], seed: int) -> bool:
+    folder, run, draw = place / "killed", place / "killed-run", random.Random(seed)
+    fill(folder, originals, 36)
+    unbroken = place / "unbroken"
+    length = measure(folder, unbroken, 60).seconds
+    left = 0
+    for _ in range(20):
+        with subprocess.Popen(
+            command(folder, run, 60), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as parent:
+            time.sleep(draw.uniform(0, length / 4))
+            children = descendants(parent.pid)
+            parent.kill()
+        time.sleep(0.2)
+        left += sum(map(alive, children))
+    before = len(list((run / cache.FOLDER).glob("[!.]*"))) if run.exists() else 0
+    measure(folder, run, 60)
+    names = ("documents.jsonl", "parse.json")
+    same = all((run / name).read_bytes() == (unbroken / name).read_bytes() for name in names)
+    read = len(list((run / cache.FOLDER).iterdir()))
+    table(
+        f"kill -9 at 20 random moments (seed {seed})",
+        {
+            "papers, of them read before the last run": f"{read}, {before}",
+            "children that run 0.2 s after the kill": left,
+            "the same bytes as an unbroken run": same,
+            "files that are not whole": whole(run),
+        },
+    )
+    return same and not left and not whole(run)
+
+
+def descendants(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            for child in map(int, task.read_text(encoding="ascii").split()):
+                found += [child, *descendants(child)]
+        except OSError:
+            continue
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2][0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def fill(folder: Path, originals: list[bytes], count: int) -> None:
+    """Write ``count`` PDFs with different bytes."""
+    folder.mkdir()
+    for number in range(count):
+        data = originals[number % len(originals)] + b"\n%% %d\n" % number
+        (folder / f"{number:04}.pdf").write_bytes(data)
+
+
+def run_many(place: Path, originals: list[bytes]) -> bool:
+    folder = place / "many"
+    fill(folder, originals, 200)
+    cores = len(os.sched_getaffinity(0))
+    costs = {
+        f"all cores ({cores})": measure(folder, place / "all-run", 60),
+        "one core": measure(folder, place / "one-run", 60, "one core"),
+    }
+    pages = sum(row["page_count"] for row in read_jsonl(place / "all-run" / "documents.jsonl"))
+    rows: dict[str, object] = {"pages": pages}
+    for name, cost in costs.items():
+        rows[f"{name}: seconds"] = cost.seconds
+        rows[f"{name}: pages a second"] = pages / cost.seconds
+        rows[f"{name}: seconds a page"] = cost.seconds / pages
+        rows[f"{name}: peak memory of the parent, largest child (MiB)"] = (
+            f"{cost.parent:.0f}, {cost.child:.0f}"
+        )
+    again = measure(folder, place / "all-run", 60)
+    rows["once more, nothing to read: seconds"] = again.seconds
+    table("200 PDFs", rows)
+    same = (place / "all-run/documents.jsonl").read_bytes() == (
+        place / "one-run/documents.jsonl"
+    ).read_bytes()
+    return same and all(cost.parent < MOST_PARENT_MIB for cost in costs.values())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", choices=("mutated", "hostile", "killed", "many"))
+    parser.add_argument("--papers", type=Path, default=SHIPPED_PAPERS)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    originals = [path.read_bytes() for path in sorted(arguments.papers.glob("*.pdf"))]
+    good = True
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        parts = {
+            "mutated": lambda: run_mutated(place, originals, arguments.seed),
+            "hostile": lambda: run_hostile(place),
+            "killed": lambda: run_killed(place, originals, arguments.seed),
+            "many": lambda: run_many(place, originals),
+        }
+        for name, part in parts.items():
+            if arguments.only in {None, name}:
+                good = part() and good
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()
