@@ -360,9 +360,9 @@ from paperlora.pipeline.parse.child import prepare
 
 ACTS = {
     "abort": lambda: os.abort(),
-    "big": lambda: b"x" * (17 << 20),
+    "big": lambda: b"x" * (9 << 20),
     "exit": lambda: os._exit(0),
-    "half": lambda: child.encode(child.Outcome(words=9), b"{}")[:-1],
+    "half": lambda: child.encode(child.Outcome(words=9)) + b"{}",
     "kill": lambda: os.kill(os.getpid(), 9),
     "loop": lambda: time.sleep(60),
     "none": lambda: None,
@@ -389,7 +389,7 @@ def test_a_hostile_child_costs_its_paper_only(
     assert sorted(reasons) == [f"{name}.pdf" for name in names]
     assert all(" → " in reason for reason in reasons.values())
     assert "signal 6" in reasons["abort.pdf"]
-    assert "longer than 16 MiB" in reasons["big.pdf"]
+    assert "longer than 8 MiB" in reasons["big.pdf"]
     assert "not read within 3 s" in reasons["loop.pdf"]
     assert "memory" in reasons["kill.pdf"]
     for name in ("exit", "half", "none", "raise", "rubbish"):

@@ -43,9 +43,12 @@ def load(run: Path, key: str) -> tuple[Outcome, bytes] | None:
 
 def store(run: Path, key: str, outcome: Outcome, document: bytes) -> None:
     """Write what was read of a paper, atomically."""
-    answer = encode(outcome, document)
+    parts = encode(outcome), document  # not joined: a document may be large
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
     with atomic(_path(run, key)) as file:
-        file.write(hashlib.sha256(answer).digest() + answer)
+        file.writelines((digest.digest(), *parts))
 
 
 def join(run: Path, keys: Iterable[str], target: Path) -> None:

@@ -12,7 +12,7 @@ from paperlora.files import json_line
 from paperlora.pipeline.config import CorpusConfig
 from paperlora.pipeline.parse.document import read_document
 from paperlora.pipeline.parse.duplicates import sketch
-from paperlora.pipeline.parse.outcome import Outcome, encode, failure
+from paperlora.pipeline.parse.outcome import Outcome, encode, from_error
 from paperlora.pipeline.parse.quality import word_list
 from paperlora.pipeline.parse.rejected import RejectedError
 
@@ -31,8 +31,8 @@ def answer(request: dict[str, Any]) -> bytes:
         )
         texts = [paragraph["text"] for paragraph in document["paragraphs"]]
         found = Outcome(pages=document["page_count"], words=document["words"], sketch=sketch(texts))
-        return encode(found, json_line(document))
+        return encode(found) + json_line(document)
     except RejectedError as error:
         return encode(Outcome(reason=" ".join(str(error).split())))
     except Exception as error:  # noqa: BLE001 - whatever one paper does, the others are read
-        return encode(failure(error, config))
+        return encode(from_error(error, config))

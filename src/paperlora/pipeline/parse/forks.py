@@ -109,7 +109,7 @@ class ForkServer:
                 try:
                     socket.send_fds(self._requests, [message], [theirs.fileno()])
                 except (BrokenPipeError, ConnectionResetError):
-                    raise ServerEndedError("no answer") from None
+                    raise ServerEndedError("it takes no requests") from None
             # When this block ends early, the server sees that ``ours`` is closed and kills the child.
             return _receive(ours, limits)
 
@@ -135,13 +135,10 @@ def _receive(reply: socket.socket, limits: Limits) -> Answer:
             data += part
             continue
         if not data[-_STATUS.size :].startswith(_MARK):
-            raise ServerEndedError("no exit code of a child")
+            raise ServerEndedError("it sent no exit code of a child")
         _, code = _STATUS.unpack(data[-_STATUS.size :])
-        return Answer(
-            code=code,
-            output=bytes(data[: -_STATUS.size]),
-            timed_out=code == -signal.SIGXCPU,
-        )
+        del data[-_STATUS.size :]
+        return Answer(code=code, output=bytes(data), timed_out=code == -signal.SIGXCPU)
     return Answer(code=_KILLED, too_long=True)
 
 
@@ -181,17 +178,17 @@ def _serve(work: Callable[[Any], bytes]) -> None:
                     child = _fork(work, json.loads(message), socket.socket(fileno=files[0]))
                     selector.register(child.alive, selectors.EVENT_READ, child)
                     selector.register(child.reply, selectors.EVENT_READ, child)
-                elif key.fileobj is key.data.reply:  # nobody reads the answer: it is not wanted
+                elif key.fileobj is key.data.reply:  # the parent has closed its end
                     os.kill(key.data.pid, signal.SIGKILL)
                     selector.unregister(key.data.reply)
                 else:
-                    _bury(key.data, selector)
+                    _finish(key.data, selector)
 
 
-def _bury(child: _Child, selector: selectors.BaseSelector) -> None:
-    """Send the exit code of a child that has ended, and forget the child."""
+def _finish(child: _Child, selector: selectors.BaseSelector) -> None:
+    """Send the exit code of a child that has ended, and close its files."""
     _, status = os.waitpid(child.pid, 0)
-    with suppress(OSError):  # the parent has stopped to listen
+    with suppress(OSError):  # the parent has closed its end
         child.reply.sendall(_STATUS.pack(_MARK, os.waitstatus_to_exitcode(status)))
     with suppress(KeyError):
         selector.unregister(child.reply)

@@ -1,4 +1,7 @@
-"""What became of one paper: accepted or rejected, as the child reports it or as it ended."""
+"""The result for one paper: accepted, or rejected with a reason.
+
+A child encodes it; the parent decodes it, or makes it from the way in which the child ended.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
     from paperlora.pipeline.config import CorpusConfig
     from paperlora.pipeline.parse.forks import Answer
 
-_OUTPUT_BYTES = 16 << 20  # a book of 1,000 pages has 3 MB of text
+_OUTPUT_BYTES = 8 << 20  # a book of 1,000 pages has 3 MB of text
 _REPAIR = "repair the PDF, for example with `qpdf IN.pdf OUT.pdf`"
 
 
@@ -33,9 +36,9 @@ class Outcome:
     """Whether the reason may be the state of the machine: the next run reads the paper again."""
 
 
-def encode(outcome: Outcome, document: bytes = b"") -> bytes:
-    """Return a child's answer: the outcome as one line of JSON, and the document's line."""
-    return json_line(asdict(outcome)) + document
+def encode(outcome: Outcome) -> bytes:
+    """Return the outcome as one line of JSON; a child's answer is this and the document's line."""
+    return json_line(asdict(outcome))
 
 
 def decode(answer: bytes) -> tuple[Outcome, bytes]:
@@ -59,7 +62,7 @@ def limits(config: CorpusConfig) -> Limits:
     )
 
 
-def judge(answer: Answer, config: CorpusConfig) -> tuple[Outcome, bytes]:
+def from_answer(answer: Answer, config: CorpusConfig) -> tuple[Outcome, bytes]:
     """Return the outcome and the document's line; each way for a child to fail is a rejection."""
     memory = f"set corpus.memory_mib higher (it is {config.memory_mib})"
     if answer.timed_out:
@@ -83,7 +86,7 @@ def judge(answer: Answer, config: CorpusConfig) -> tuple[Outcome, bytes]:
     return found, document
 
 
-def failure(error: Exception, config: CorpusConfig) -> Outcome:
+def from_error(error: Exception, config: CorpusConfig) -> Outcome:
     """Return the outcome for an error in the child that is not a ``RejectedError``."""
     text = " ".join(f"{type(error).__name__}: {error}".split())[:300]  # a PDF may choose the text
     # The loader of shared libraries has its own words for too little memory.

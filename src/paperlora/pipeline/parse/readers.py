@@ -17,7 +17,7 @@ from paperlora.environment.host import machine
 from paperlora.errors import DAMAGED, DataError, EnvironmentNotVerifiedError
 from paperlora.pipeline.parse import cache
 from paperlora.pipeline.parse.forks import ForkServer, ServerEndedError
-from paperlora.pipeline.parse.outcome import Outcome, judge, limits
+from paperlora.pipeline.parse.outcome import Outcome, from_answer, limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +97,7 @@ def _read(server: ForkServer, run: Path, paper: Paper, config: CorpusConfig) -> 
         "config": config.model_dump(),
     }
     answer = server.run(request, limits(config))
-    result, document = judge(answer, config)
+    result, document = from_answer(answer, config)
     if result.environment:
         raise _damaged(result.reason)
     if not result.passing:
