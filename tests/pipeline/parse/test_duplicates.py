@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import random
-import time
+from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 
+from paperlora.pipeline.parse import duplicates
 from paperlora.pipeline.parse.duplicates import near_duplicates, sketch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 WORDS = [f"word{number}" for number in range(3000)]
 
@@ -62,18 +67,29 @@ def test_case_and_punctuation_do_not_matter_but_paragraphs_do() -> None:
     assert list(near_duplicates({"a": (), "b": ()})) == []
 
 
-def test_the_time_grows_with_the_number_of_papers_and_not_with_its_square() -> None:
-    # The worst case: all papers have half of their hashes in common.
-    common = tuple(range(100, 164))
+def test_the_work_grows_with_the_number_of_papers_and_not_with_its_square(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted: list[int] = []
 
-    def seconds(count: int) -> float:
+    def counter(names: Iterable[str]) -> Counter[str]:
+        found = Counter(names)
+        counted.append(found.total())
+        return found
+
+    monkeypatch.setattr(duplicates, "Counter", counter)
+
+    def comparisons(count: int) -> int:
+        # All papers have a publisher's notice in common: 20 hashes, too few for near duplicates.
         draw = random.Random(0)
         sketches = {
-            str(n): tuple(sorted([*common, *(draw.randrange(99, 1 << 32) for _ in range(64))]))
+            str(n): tuple(sorted([*range(20), *(draw.randrange(99, 1 << 32) for _ in range(108))]))
             for n in range(count)
         }
-        began = time.perf_counter()
-        list(near_duplicates(sketches))
-        return time.perf_counter() - began
+        counted.clear()
+        assert list(near_duplicates(sketches)) == []
+        return sum(counted)
 
-    assert seconds(4000) < 8 * max(seconds(1000), 0.01)
+    assert comparisons(1600) < 2.5 * comparisons(800)
+    monkeypatch.setattr(duplicates, "_COMMON", 10_000)
+    assert comparisons(1600) > 3.5 * comparisons(800)  # the control: all papers are compared
