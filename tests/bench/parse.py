@@ -50,20 +50,22 @@ try:
     parse.command(Path(papers), Path(run), known=[], config=config)
 except DataError as error:
     print(error, file=sys.stderr)
-peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-print(json.dumps(peaks))
+used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(json.dumps([*(one.ru_maxrss / 1024 for one in used), sum(one.ru_utime + one.ru_stime for one in used)]))
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one `parse` took: seconds, MiB of the parent and of the largest child, and its lines."""
+    """What one `parse` took: seconds, MiB of the parent and the largest child, processor seconds."""
 
     seconds: float
     parent: float
     child: float
+    processor: float
     longest_silence: float
     lines: list[tuple[float, str]]
+    """What it printed, each line with its time in seconds."""
 
 
 def command(folder: Path, run: Path, seconds: int, *one_core: str) -> list[str]:
@@ -82,10 +84,17 @@ def measure(folder: Path, run: Path, seconds: int, *one_core: str) -> Cost:
     took = time.monotonic() - began
     if child.returncode:
         sys.exit(f"parse ended with {child.returncode}: {lines[-3:]}")
-    parent, largest = json.loads(printed.splitlines()[-1])
+    parent, largest, processor = json.loads(printed.splitlines()[-1])
     times = [0.0, *(moment for moment, _ in lines), took]
     silence = max(after - before for before, after in pairwise(times))
-    return Cost(seconds=took, parent=parent, child=largest, longest_silence=silence, lines=lines)
+    return Cost(
+        seconds=took,
+        parent=parent,
+        child=largest,
+        processor=processor,
+        longest_silence=silence,
+        lines=lines,
+    )
 
 
 def whole(run: Path) -> int:
@@ -221,6 +230,7 @@ def run_many(place: Path, originals: list[bytes]) -> bool:
         rows[f"{name}: seconds"] = cost.seconds
         rows[f"{name}: pages a second"] = pages / cost.seconds
         rows[f"{name}: seconds a page"] = cost.seconds / pages
+        rows[f"{name}: processor seconds a page"] = cost.processor / pages
         rows[f"{name}: peak memory of the parent, largest child (MiB)"] = (
             f"{cost.parent:.0f}, {cost.child:.0f}"
         )
