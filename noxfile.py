@@ -204,7 +204,7 @@ def lint(_session: nox.Session) -> None:
     # The types of the packages are in the environment, those of nox where nox runs.
     call(run / "mypy", "--python-executable", PYTHON, "src")
     call(run / "mypy", "--python-executable", sys.executable, "noxfile.py", "env/bootstrap.py")
-    call(run / "shellcheck", "env/nox", "env/install.sh", ".ci/run")
+    call(run / "shellcheck", "env/nox", "env/install.sh", ".ci/run", "docs/scale/slurm.sh")
     call(PYTHON, "-m", "pytest", "-q", "-m", "lint", "tests/lint", PYTHONPATH=str(ROOT / "src"))
 
 

@@ -57,9 +57,13 @@ def write_json(path: Path, value: object) -> None:
 def write_jsonl(path: Path, rows: Iterable[object]) -> None:
     """Write one JSON object per line, atomically."""
     with atomic(path) as file:
-        for row in rows:
-            text = json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n"
-            file.write(text.encode(errors=_SURROGATES))
+        file.writelines(map(json_line, rows))
+
+
+def json_line(value: object) -> bytes:
+    """Return ``value`` as one line of a JSON Lines file, with sorted keys."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False) + "\n"
+    return text.encode(errors=_SURROGATES)
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - each caller expects its own shape

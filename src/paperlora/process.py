@@ -1,12 +1,12 @@
-"""Start child processes: no other module does. A command is always a list, never a shell's line."""
+"""Start other programs. A command is always a list, never a shell's line.
+
+Only this module and ``pipeline.parse.forks`` start processes.
+"""
 
 from __future__ import annotations
 
-import resource
-import signal
 import subprocess
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,31 +34,17 @@ class Finished:
         return self.stdout.decode(errors="replace").strip()
 
 
-_running: set[subprocess.Popen[bytes]] = set()
-_ended = threading.Event()
-
-
-def kill_all() -> None:
-    """Kill every running child and let no other start; for an interruption."""
-    _ended.set()
-    for child in list(_running):
-        child.kill()
-
-
 def run(
     command: Sequence[str],
     *,
     timeout: float | None = None,
-    memory_bytes: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Finished:
     """Run ``command`` to its end and return what it printed.
 
-    ``timeout`` is in seconds of wall time, ``memory_bytes`` bounds the child's address space.
-    The child is killed when its time is over; it never outlives this call.
+    ``timeout`` is in seconds of wall time. The child is killed when its time is over; it never
+    outlives this call.
     """
-    if _ended.is_set():
-        return Finished(code=-signal.SIGKILL, stdout=b"", stderr="interrupted")
     try:
         child = subprocess.Popen(
             list(command),
@@ -70,10 +56,6 @@ def run(
     except FileNotFoundError as error:
         return Finished(code=NOT_FOUND, stdout=b"", stderr=str(error))
     with _killed_on_error(child):
-        if memory_bytes is not None:
-            # From outside, since code between fork and exec is not safe beside threads.
-            with suppress(ProcessLookupError):
-                resource.prlimit(child.pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         try:
             stdout, stderr = child.communicate(timeout=timeout)
             timed_out = False
@@ -126,13 +108,9 @@ def stream(command: Sequence[str], *, feed: bool = False) -> Iterator[subprocess
 
 @contextmanager
 def _killed_on_error(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    _running.add(child)
-    try:
-        with child:
-            try:
-                yield
-            except BaseException:
-                child.kill()
-                raise
-    finally:
-        _running.discard(child)
+    with child:
+        try:
+            yield
+        except BaseException:
+            child.kill()
+            raise

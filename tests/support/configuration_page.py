@@ -35,7 +35,7 @@ Values are not converted: `"3"` is not 3. `2` is allowed where a number is asked
 
 
 def page(readers: Mapping[str, Sequence[str]] | None = None) -> str:
-    """Return the page; `readers` gives, for each command, the sections that it reads."""
+    """Return the page; `pool` gives, for each command, the sections that it reads."""
     readers = getattr(chain, "SECTIONS", {}) if readers is None else readers
     changes = {
         name: tomllib.loads((config_file.CONFIGS / f"{name}.toml").read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import zlib
 from typing import TYPE_CHECKING
 
@@ -112,3 +113,20 @@ def _text(lines: Sequence[str]) -> bytes:
     shown = [line.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)") for line in lines]
     rows = " T* ".join(f"({line}) Tj" for line in shown)
     return f"BT /F1 10 Tf 50 780 Td 12 TL {rows} ET".encode("latin-1")
+
+
+_WORDS = (
+    "the water river cold spring warm summer measure month year care snail garden door leaf clock "
+    "shell heat day wait animal bird dog method wood smell wall stone light shadow path morning "
+    "small large quick slow patient careful strong weak old young high deep wide narrow open closed "
+    "moves grows finds keeps shows needs takes gives holds turns under over beside against after"
+)
+
+
+def paper(seed: int) -> list[list[str]]:
+    """Return the lines of a paper of two pages; papers of other seeds have no sentence of it."""
+    draw = random.Random(seed)
+    words = _WORDS.split()
+    lines = [" ".join(draw.choices(words, k=14)).capitalize() + "." for _ in range(24)]
+    title = f"On the {draw.choice(words).title()} of {draw.choice(words).title()} Things"
+    return [[title, "Abstract", *lines[:12]], ["1 Results", *lines[12:]]]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from paperlora.pipeline.parse.shard import Shard
     from paperlora.pipeline.run import Settings
 
 SECTIONS: dict[str, tuple[str, ...]] = {
@@ -63,6 +64,8 @@ class Job:
     device: str
     forced: frozenset[str] = frozenset()
     """The commands to run again although nothing changed."""
+    shard: Shard | None = None
+    """The part of the papers to read; `parse` without it joins all parts."""
 
     def sections(self, command: str) -> dict[str, Any]:
         """Return the sections that ``command`` reads, by name."""
@@ -96,6 +99,9 @@ def check(job: Job, names: Sequence[str]) -> None:
 
 def execute(job: Job, names: Sequence[str]) -> None:
     """Run the named commands. The first three also bring up to date what they build on."""
+    if job.shard:
+        _parse(job, {})  # `parse` without a shard records what it read and wrote
+        return
     note = None
     for name in _plan(names):
         if name not in BEGINNERS and note is None:
@@ -203,7 +209,14 @@ def _parse(job: Job, _: dict[str, Any]) -> None:
 
     (corpus,) = job.sections("parse").values()
     folder, known = inputs.papers_folder(job.settings.config), inputs.listed(job.settings.config)
-    parse.command(folder, job.run, known=known, config=corpus)
+    parse.command(
+        folder,
+        job.run,
+        known=known,
+        config=corpus,
+        shard=job.shard,
+        again="parse" in job.forced,
+    )
 
 
 def _dataset(job: Job, _: dict[str, Any]) -> None:

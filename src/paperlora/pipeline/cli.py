@@ -31,7 +31,13 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the commands; ``command`` makes one."""
     run, begin, verified = _run_options(), _chain_options(), _verified_options()
     for name, text in _TEXTS.items():
-        command(name, _chain, text, run, begin, verified)
+        added = command(name, _chain, text, run, begin, verified)
+        if name == "parse":
+            added.add_argument(
+                "--shard",
+                metavar="I/N",
+                help="read only part I of N, on one of N machines; then `parse` joins all parts",
+            )
     infer = command("infer", _infer, "ask the tuned model a question", run, verified)
     infer.add_argument(
         "question", nargs="*", help="the question; without it, type questions, one a line"
@@ -115,6 +121,7 @@ def _chain_options() -> argparse.ArgumentParser:
         "--config",
         help="what a new run begins with: demo (default), tiny, paper or a TOML file",
     )
+    options.set_defaults(shard=None)
     options.add_argument(
         "more",
         nargs="*",
@@ -161,18 +168,30 @@ def _environment(arguments: argparse.Namespace) -> dict[str, Any]:
 def _chain(arguments: argparse.Namespace) -> None:
     environment = _environment(arguments)
     from paperlora.pipeline import run  # noqa: PLC0415
+    from paperlora.pipeline.parse import shard  # noqa: PLC0415
 
     names = [arguments.command, *arguments.more]
+    part = shard.from_text(arguments.shard) if arguments.shard else None
+    if part and arguments.more:
+        raise InputError(
+            f"--shard is for `parse` alone, not for {' '.join(arguments.more)}",
+            remedy="run `parse` without --shard when all parts are read; it joins them",
+        )
     name = Path(arguments.config or "demo").stem
     if arguments.papers:
         name = f"{name}-{arguments.papers.resolve().name}"
     folder = run.folder(arguments.run or name)
     if not {*names} & {*chain.BEGINNERS}:
         run.require(folder)
-    with run.locked(folder):
+    with run.locked(folder, shared=part is not None):
         settings = run.settings(
             folder, config=arguments.config, papers=arguments.papers, overrides=arguments.set
         )
+        if part and settings.changes:
+            raise InputError(
+                f"part {part} would change the settings of the run: {settings.changes[0]}",
+                remedy="give each part the same options, or name a new --run",
+            )
         others = [one for one in settings.changes if one.startswith("corpus.papers ")]
         if others and arguments.papers and not arguments.run:
             raise InputError(
@@ -184,6 +203,7 @@ def _chain(arguments: argparse.Namespace) -> None:
             environment=environment,
             device=arguments.device,
             forced=frozenset(names if arguments.force else ()),
+            shard=part,
         )
         chain.check(job, names)
         run.store_settings(folder, settings)

@@ -64,7 +64,10 @@ class CorpusConfig(Section):
     timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
     """Longest time in seconds for reading one paper."""
     memory_mib: Count = 2048
-    """Memory in MiB that the extraction of one paper may use."""
+    """Memory in MiB that reading one paper may use. It also limits how many papers are read at once."""
+    near_duplicates: Literal["report", "reject"] = "report"
+    """What happens to a paper with nearly the same text as another one, for example a second version:
+    ``report`` keeps it and says so, ``reject`` keeps only the first by file name."""
 
 
 class DatasetConfig(Section):

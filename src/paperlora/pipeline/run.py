@@ -10,7 +10,7 @@ import difflib
 import fcntl
 import os
 import shlex
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,19 +162,21 @@ def _begun(run: Path, config: str) -> dict[str, Any]:
 
 
 @contextmanager
-def locked(run: Path) -> Iterator[None]:
-    """Hold the folder of ``run`` for one process; a new folder in which nothing is stored goes again.
+def locked(run: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold the folder of ``run`` for one process; delete a new folder in which nothing was stored.
 
+    ``shared`` is for processes that may work in the run at the same time, also on other machines.
     Raises ``InputError`` when another process works there, or the folder holds something else.
     """
     made = not run.exists()
-    ours = exists(run) or (run / ".lock").exists()
-    if run.is_dir() and any(run.iterdir()) and not ours:
+    filled = run.is_dir() and any(run.iterdir())
+    if filled and not (exists(run) or (run / ".lock").exists()):
         raise InputError(f"{run} is not empty and is not a run", remedy="name another --run")
     run.mkdir(parents=True, exist_ok=True)
-    with (run / ".lock").open("w") as file:
+    # Network file systems want a file that is open for reading (shared) and writing (exclusive).
+    with (run / ".lock").open("a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
                 f"{run} is in use by another process",
@@ -184,8 +186,9 @@ def locked(run: Path) -> Iterator[None]:
             yield
         finally:
             if made and not exists(run):
-                (run / ".lock").unlink()
-                run.rmdir()
+                with suppress(OSError):  # another process that shares the run may have begun
+                    (run / ".lock").unlink()
+                    run.rmdir()
 
 
 def store_settings(run: Path, settings: Settings) -> None:

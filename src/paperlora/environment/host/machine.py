@@ -57,7 +57,7 @@ def compiler() -> Line:
 
 def room(places: Iterable[Path]) -> Iterator[Line]:
     """Yield the free memory, and the free disk space at ``places``, once per file system."""
-    if (free := _free_memory()) is not None:
+    if (free := free_memory()) is not None:
         yield Line("memory", GOOD, f"{human(free)} available")
     seen: set[int] = set()
     for place in places:
@@ -90,7 +90,7 @@ def token() -> Line:
     return Line("hub token", NOTE, "none", "only gated models (Gemma) need one: set HF_TOKEN")
 
 
-def _free_memory() -> int | None:
+def free_memory() -> int | None:
     """Return the bytes that a new program may use: the smaller of the kernel's and the cgroup's."""
     try:
         status = Path("/proc/meminfo").read_text(encoding="utf-8")

@@ -85,11 +85,13 @@ def regions(segments: list[Segment], known: Sequence[float]) -> list[list[Segmen
     return [region for part in (above, left, right, below) for region in regions(part, known)]
 
 
-def gutter(segments: list[Segment], known: Sequence[float]) -> tuple[float, float, float] | None:
+def gutter(
+    segments: list[Segment], known: Sequence[float], *, first: bool = False
+) -> tuple[float, float, float] | None:
     """Return the place of the gutter with the most rows beside it, and top and bottom of its band.
 
     A gutter is a vertical line that no segment of the band crosses, with rows on both sides; one row
-    is enough at the ``known`` places.
+    is enough at the ``known`` places. With ``first``, to find these, two rows are enough beside many.
     """
     if len(segments) < (2 if known else 2 * _SIDES):
         return None
@@ -109,11 +111,11 @@ def gutter(segments: list[Segment], known: Sequence[float]) -> tuple[float, floa
             else:
                 right += 1
         runs.append((start, len(ordered), left, right))
-        for first, end, on_left, on_right in runs:
+        for begin, end, on_left, on_right in runs:
             fewer, more = sorted((on_left, on_right))
-            if fewer < enough and not (enough > 1 and fewer > 1 and more >= _MANY):
+            if fewer < enough and not (first and fewer > 1 and more >= _MANY):
                 continue
-            band = ordered[first:end]
+            band = ordered[begin:end]
             score = _gutter_score(band, x, strict=enough > 1)
             if score and (best is None or score > best[0]):
                 best = score, x, band[0].y, band[-1].y

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _SIGN = re.compile(r"[=<>≤≥≈≃∼∝≡≠→←↦∈∑∏∫√±×·∂∇∞⟨⟩∥|+−^_/]")
 _NUMBER = re.compile(r"\(?\s*(?:[A-Z]{1,2}\.?|S)?\d+(?:\.\d+)*[a-z]?\s*\)")
 _WORD = re.compile(r"[^\W\d_]{3,}")
+_RELATION = re.compile(r"[=<>≤≥≈≃∼∝≡≠→←↦∈]")
+_NOT_FORMULA = re.compile(r"(?:[•‣▪●○◦–-]|\(?\w{1,3}[.)])\s|(?:fig|table|algorithm)", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z]{2,}[.,;:]?|\W?\d+\W?|[•◦▪–-]")
 _SHORT = 4  # signs
 _SCRAP = 24  # signs; what is left over of a formula inside a sentence is shorter
@@ -62,28 +64,45 @@ def _kinds(column: Sequence[Line], leading: float) -> list[bool]:
             if kinds[index] is True or not kinds[other]:
                 continue
             gap = abs(line.y - column[other].y) / line.size
-            # a numerator, a denominator or a limit is nearer than a line of text can be
-            tight = gap < 0.85 * leading and line.x0 > line.column[0] + 2 * line.size
-            if (kinds[index] is None and gap < 1.5) or (tight and len(line.text) < 40):
+            # A numerator, a denominator or a limit is nearer than a line of text can be. A case of a
+            # formula is set in on both sides.
+            set_in = line.x0 > line.column[0] + 2 * line.size
+            tight = gap < 0.85 * leading and set_in and len(line.text) < 40
+            case = (
+                gap < 1.6 * leading
+                and set_in
+                and line.x1 < line.column[1] - 2 * line.size
+                and len(line.text) < 60
+                and not line.bold
+            )
+            if (kinds[index] is None and gap < 1.5) or tight or case:
                 kinds[index] = True
     return [bool(kind) for kind in kinds]
 
 
 def _stands_alone(column: Sequence[Line], index: int, leading: float) -> bool:
-    """Return whether a line as wide as its column is a formula: signs and few words, space around it."""
+    """Return whether a line is a formula by the space around it and its signs, whatever words it has.
+
+    One as wide as its column must have few words; one that is set in, or has a number, need not.
+    """
     line = column[index]
     bare = line.text.replace(" ", "")
-    words = sum(map(len, _WORD.findall(line.text)))
-    if words > 0.15 * len(bare) or len(_SIGN.findall(bare)) < 2:
-        return False
     gaps = [
-        abs(line.y - column[other].y)
+        abs(line.y - column[other].y) / (leading * line.size)
         for other in (index - 1, index + 1)
         if 0 <= other < len(column) and len(column[other].text) > _SHORT
     ]
-    numbered = line.math > 0.25 or bool(_NUMBER.fullmatch(line.pieces[-1].text))
-    space = 1.2 if numbered else 1.4  # lines
-    return len(gaps) > 0 and min(gaps) > space * leading * line.size
+    if not gaps or line.bold or _NOT_FORMULA.match(line.text):
+        return False
+    numbered = line.cells > 1 and bool(_NUMBER.fullmatch(line.pieces[-1].text))
+    left, right = line.column
+    centred = line.x0 > left + 2 * line.size and (numbered or line.x1 < right - 2 * line.size)
+    if centred and (numbered or _RELATION.search(bare)) and min(gaps) > 1.15:
+        return True
+    words = sum(map(len, _WORD.findall(line.text)))
+    if words > 0.15 * len(bare) or len(_SIGN.findall(bare)) < 2:
+        return False
+    return min(gaps) > (1.2 if line.math > 0.25 or numbered else 1.4)
 
 
 def _kind(line: Line) -> bool | None:

@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from paperlora.pipeline.parse import scripts
-from paperlora.pipeline.parse.blocks import CAPTION, is_prose, is_usual
+from paperlora.pipeline.parse.blocks import CAPTION, Block, is_prose, is_usual
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from paperlora.pipeline.parse.blocks import Block, Look
+    from paperlora.pipeline.parse.blocks import Look
     from paperlora.pipeline.parse.lines import Line
 
 # What journals, archives and templates print above a title, often in larger letters.
@@ -62,11 +62,12 @@ _RANK = re.compile(
 _MARKS = re.compile(r"[*∗⋆†‡§¶‖#^_\d\u00b9\u00b2\u00b3\u2070-\u2079]+|\([^()]{0,60}\)")
 
 
-def read(page: Sequence[Block], look: Look, metadata: str) -> tuple[str, list[str]]:
+def read(page: list[Block], look: Look, metadata: str) -> tuple[str, list[str]]:
     """Return title and authors; set the role of the front matter's blocks.
 
     ``metadata`` is the title in the PDF's own description. It is used where the page shows it too.
     """
+    _separate(page)
     head = _head(page, look)
     chosen = _title_blocks(head, look)
     for block in chosen:
@@ -100,6 +101,19 @@ def is_cover(page: Sequence[Block]) -> bool:
     """Return whether a page was put before the paper by an archive."""
     text = " ".join(block.text for block in page)
     return bool(_COVER.search(text)) and len(text.split()) < _COVER_WORDS
+
+
+def _separate(page: list[Block]) -> None:
+    """Cut the names under a title off it, where both have one look."""
+    for index, block in enumerate(page[:6]):
+        if _is_abstract(block) or _is_text(block):
+            return
+        for place, line in enumerate(block.lines[1:], start=1):
+            several = "," in line.text or " and " in line.text
+            if _AFFILIATION.search(line.text) or (several and _names(_cells(line))):
+                page.insert(index + 1, Block(block.lines[place:]))
+                del block.lines[place:]
+                return
 
 
 def _head(page: Sequence[Block], look: Look) -> list[Block]:
@@ -180,17 +194,30 @@ def _title_blocks(head: Sequence[Block], look: Look) -> list[Block]:
 
 def _authors(blocks: Sequence[Block]) -> list[str]:
     names: list[str] = []
-    for line in (line for block in blocks for line in block.lines):
-        for cell in _cells(line):
-            for part in re.split(
-                r"\s*[,;·•&|]\s*(?:and\s+)?|\s+and\s+|^and\s+", _MARKS.sub(" ", cell)
-            ):
-                if _AFFILIATION.search(part):
-                    break
-                name = " ".join(part.split()).strip(" .-")
-                if _NAME.fullmatch(name) and len(name) < 50 and not _RANK.fullmatch(name):
-                    names.append(name.title() if name.isupper() else name)
+    for block in blocks:
+        cells: list[str] = []
+        for line in block.lines:
+            parts = list(_cells(line))
+            # In a list with commas a name may go over two lines.
+            if cells and len(parts) == 1 and "," in cells[-1] and not cells[-1].endswith(","):
+                cells[-1] += f" {parts[0]}"
+            else:
+                cells += parts
+        names += _names(cells)
     return list(dict.fromkeys(names))
+
+
+def _names(cells: Iterable[str]) -> list[str]:
+    """Return the names of people in parts of lines, up to the first address of each."""
+    names: list[str] = []
+    for cell in cells:
+        for part in re.split(r"\s*[,;·•&|]\s*(?:and\s+)?|\s+and\s+|^and\s+", _MARKS.sub(" ", cell)):
+            if _AFFILIATION.search(part):
+                break
+            name = " ".join(part.split()).strip(" -")
+            if _NAME.fullmatch(name) and len(name) < 50 and not _RANK.fullmatch(name):
+                names.append(name.title() if name.isupper() else name)
+    return names
 
 
 def _cells(line: Line) -> Iterator[str]:

@@ -160,7 +160,7 @@ def _pieces(
     """Yield the pieces of text objects, given as runs with the indices of their characters."""
     letters: list[str] = []
     start = end = 0.0
-    spaced = was_spaced = False
+    drawn = guessed = was_spaced = False
     before: Look | None = None
     for run, indices in groups:
         gap, least = GAP * run.size, GUESSED * run.size
@@ -175,10 +175,11 @@ def _pieces(
             code = codes[index]
             x0, x1 = sign * edges[4 * index + left], sign * edges[4 * index + right]
             if code in _SPACES and not (code < 32 and x1 > x0):
-                spaced = True
+                drawn, guessed = drawn or x1 > x0, True
                 continue
             apart = x0 - end
-            if letters and (apart > gap or apart < -run.size or (spaced and apart > least)):
+            spaced = apart > -least if drawn else guessed and apart > least
+            if letters and (apart > gap or apart < -run.size or spaced):
                 yield Piece("".join(letters), start, end, run.y, run.size, run.font, was_spaced)
                 letters = []
             if not letters:
@@ -194,7 +195,7 @@ def _pieces(
             plain = 32 < code < 127 and not run.font.large
             letters.append(chr(code) if plain else _character(code, run.font))
             end = max(end, x1)
-            spaced = False
+            drawn = guessed = False
     if letters and before is not None:
         yield Piece("".join(letters), start, end, before.y, before.size, before.font, was_spaced)
 

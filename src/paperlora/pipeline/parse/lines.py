@@ -55,7 +55,9 @@ def paper_lines(pages: Iterable[tuple[int, Sequence[Piece]]]) -> list[list[Line]
     """
     segments = {number: columns.segments_of(pieces) for number, pieces in pages}
     gutters = Counter(
-        round(found[0]) for some in segments.values() if (found := columns.gutter(some, ()))
+        round(found[0])
+        for some in segments.values()
+        if (found := columns.gutter(some, (), first=True))
     )
     known = [x for x, count in gutters.most_common(2) if count > 0.3 * gutters.total()]
     return [

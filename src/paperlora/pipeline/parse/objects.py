@@ -108,7 +108,7 @@ def _is_invisible(item: Any) -> bool:  # noqa: ANN401 - PDFium's handle
 def visible(groups: list[tuple[Look, list[int]]]) -> list[tuple[Look, list[int]]]:
     """Return the text objects that a person sees; all, where most are hidden: a scan, a dark slide."""
     hidden = sum(len(indices) for run, indices in groups if run.hidden)
-    most = 2 * hidden > sum(len(indices) for _, indices in groups)
+    most = hidden > 0.7 * sum(len(indices) for _, indices in groups)
     return groups if most else [(run, indices) for run, indices in groups if not run.hidden]
 
 

@@ -41,7 +41,12 @@ def of_paper(blocks: Iterable[Block], look: Look) -> list[Paragraph]:
             abstract = True
             continue
         if block.role == "formula":
-            if found and last is not None and _is_whole(block.lines) and last.text[-1:] != "-":
+            if not _is_whole(block.lines) or (last is not None and last.text[-1:] == "-"):
+                continue
+            if last is None:  # directly under a heading
+                found.append(Paragraph(block.lines[0].page, section))
+                last = block.lines[-1]
+            if found:
                 _mark(found[-1], block.lines)
                 after_formula = True
             continue
@@ -55,7 +60,10 @@ def of_paper(blocks: Iterable[Block], look: Look) -> list[Paragraph]:
                 text = text[inline.end() :]
             if not section and not abstract:
                 section = "Abstract"
-            if last is None or _begins(last, line, look, after_formula=after_formula):
+            listed = bool(found) and bool(_BULLET.match(found[-1].lines[0]))
+            if last is None or _begins(
+                last, line, look, after_formula=after_formula, listed=listed
+            ):
                 found.append(Paragraph(line.page, section))
             found[-1].lines.append(text)
             last, after_formula = line, False
@@ -80,7 +88,7 @@ def _mark(paragraph: Paragraph, lines: Sequence[Line]) -> None:
         paragraph.lines.append(FORMULA + sign)
 
 
-def _begins(last: Line, line: Line, look: Look, *, after_formula: bool) -> bool:
+def _begins(last: Line, line: Line, look: Look, *, after_formula: bool, listed: bool) -> bool:
     """Return whether ``line`` begins a paragraph after ``last``."""
     size = line.size
     indent = line.x0 - line.column[0]
@@ -99,4 +107,6 @@ def _begins(last: Line, line: Line, look: Look, *, after_formula: bool) -> bool:
     if gap > 1.2 * look.leading * size and ended and line.text[:1].isupper():
         return True
     moved = line.x0 - last.x0
+    if listed and ended and moved < -0.7 * size:
+        return True  # the text after a list
     return ended and moved > 0.7 * size and indent > 0.7 * size

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from PyPDF2 import PdfReader
+
 from paperlora.pipeline.parse import joining
 from paperlora.pipeline.parse.reader import NEEDS_PASSWORD, Paper
 from paperlora.pipeline.parse.rejected import RejectedError
@@ -33,8 +35,6 @@ def read(path: Path, known: AbstractSet[str]) -> Paper:
 
     Raises ``RejectedError`` when the file needs a password.
     """
-    from PyPDF2 import PdfReader  # noqa: PLC0415 - only who asks for it pays
-
     reader = PdfReader(path)
     # Many papers have an empty user password, which every reader tries first.
     if reader.is_encrypted and not reader.decrypt(""):

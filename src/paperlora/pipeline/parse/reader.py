@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     from paperlora.pipeline.parse.glyphs import Page
     from paperlora.pipeline.parse.lines import Line
 
-NEEDS_PASSWORD = "encrypted: it needs a password"  # noqa: S105 - a reason, not a password
+NEEDS_PASSWORD = "encrypted: it needs a password → remove it, for example with `qpdf --decrypt`"  # noqa: S105 - a reason
+_REPAIR = "download it again, or repair it, for example with `qpdf IN.pdf OUT.pdf`"
 _FAULTS = {
     pdfium.FPDF_ERR_PASSWORD: NEEDS_PASSWORD,
-    pdfium.FPDF_ERR_SECURITY: "encrypted in a way that PDFium does not know",
-    pdfium.FPDF_ERR_FORMAT: "damaged: PDFium finds no PDF in it",
-    pdfium.FPDF_ERR_FILE: "damaged: PDFium cannot open it",
+    pdfium.FPDF_ERR_SECURITY: "encrypted in a way that PDFium does not know → save it without encryption",
+    pdfium.FPDF_ERR_FORMAT: f"damaged: PDFium finds no PDF in it → {_REPAIR}",
+    pdfium.FPDF_ERR_FILE: f"damaged: PDFium cannot open it → {_REPAIR}",
 }
 
 
@@ -81,7 +82,7 @@ def read(path: Path, known: AbstractSet[str]) -> Paper:
             except ValueError as error:
                 bad.append({"page": index + 1, "reason": str(error)})
     if not count or len(bad) > count / 2:
-        raise RejectedError(f"damaged: {len(bad)} of {count} pages cannot be read")
+        raise RejectedError(f"damaged: {len(bad)} of {count} pages cannot be read → {_REPAIR}")
     pieces, line_numbers = margins.without_line_numbers(pages)
     per_page = lines.paper_lines(zip(numbers, pieces, strict=True))
     return _paper(
@@ -154,7 +155,7 @@ def _paper(
     )
 
 
-def _front(pages: Sequence[Sequence[Block]], look: Look, metadata: str) -> tuple[str, list[str]]:
+def _front(pages: Sequence[list[Block]], look: Look, metadata: str) -> tuple[str, list[str]]:
     """Return title and authors from the first page that is not an archive's cover."""
     for page, following in zip(pages, [*pages[1:], None], strict=True):
         if following is None or not front.is_cover(page):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _LEADERS = re.compile(r"(?:\.\s?){4,}\s*\d*$|(?:\s\.){3,}")
 _CONTENTS_LINE = re.compile(r"(?:[\dA-Z]+(?:\.\d+)*\.?\s+)?\S.*\s\d{1,4}")
 _REFERENCE = re.compile(r"\[[\w+., ]{1,12}\]\s*\S|\d{1,3}\.\s+[A-Z]|\(\d{1,3}\)\s+[A-Z]")
+_KEYWORDS = re.compile(r"key ?words|index terms|ccs concepts", re.IGNORECASE)
 _NOTICE_LINES = 8
 _YEAR = re.compile(r"\b(?:1[89]|20)\d\d[a-z]?\b")
 
@@ -132,6 +133,10 @@ def _mark_headings(pages: Sequence[Sequence[Block]], look: Look) -> None:
         found = headings.of_block(block, before, after, look, numbers)
         if found:
             block.role, block.level = "heading", found
+        if found and _KEYWORDS.match(found):
+            block.role = "note"
+            if after is not None and not is_prose(after):
+                after.role = "note"
 
 
 def _mark_contents(pages: Sequence[Sequence[Block]]) -> None:

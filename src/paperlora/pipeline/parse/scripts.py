@@ -62,7 +62,7 @@ def text(pieces: Sequence[Piece], y: float, size: float) -> str:
 
 
 def _is_space(piece: Piece, apart: float, size: float) -> bool:
-    return apart > GAP * size or (piece.spaced and apart > GUESSED * size)
+    return apart > GAP * size or (piece.spaced and apart > -GUESSED * size)
 
 
 def _level(piece: Piece, y: float, size: float) -> int:
