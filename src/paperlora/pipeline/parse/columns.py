@@ -137,14 +137,16 @@ def _candidates(segments: Iterable[Segment], wide: float) -> list[float]:
 
 def _gutter_score(band: list[Segment], x: float, *, strict: bool) -> float:
     """Return how many points of height have text on both sides of ``x`` (0: it is no gutter)."""
-    sides = [_side([one for one in band if (one.x0 >= x) == right]) for right in (False, True)]
     size = sorted(one.size for one in band)[len(band) // 2]
+    sides = [
+        _side([one for one in band if (one.x0 >= x) == right], size) for right in (False, True)
+    ]
     if min(side.usual for side in sides) < 5 * size:  # numbers in a margin are no column
         return 0
     if strict and not all(side.is_text for side in sides):  # cells of a table are none either
         return 0
     height = min(side.top for side in sides) - max(side.bottom for side in sides)
-    if height < 2 * size * strict:
+    if height < size * strict:
         return 0
     return max(height, 0.1) * min(sum(side.usual for side in sides), 1000)
 
@@ -160,19 +162,24 @@ class _Side(NamedTuple):
     bottom: float
 
 
-def _side(segments: list[Segment]) -> _Side:
+def _side(segments: list[Segment], size: float) -> _Side:
     rows: dict[int, list[Segment]] = {}
     for one in segments:
         rows.setdefault(round(one.y), []).append(one)
-    widths = [max(s.x1 for s in row) - min(s.x0 for s in row) for row in rows.values()]
-    total = max(sum(widths), 1e-6)
-    heights = [one.y for one in segments]
+    extents = [(max(s.x1 for s in row) - min(s.x0 for s in row), row) for row in rows.values()]
     across = max(one.x1 for one in segments) - min(one.x0 for one in segments)
-    filled = sum(one.x1 - one.x0 for one in segments)
-    whole = sum(one.x1 - one.x0 for one in segments if one.x1 - one.x0 > 0.6 * across)
+    filled = max(sum(_width(one) for one in segments), 1e-6)
+    whole = sum(_width(one) for one in segments if _width(one) > 0.6 * across)
+    long = sum(_width(one) ** 2 for one in segments) > 5 * size * filled
+    wide = [(width, sum(map(_width, row))) for width, row in extents if width > 0.6 * across]
+    full = sum(text for _, text in wide) > _FILLED * sum(width for width, _ in wide)
     return _Side(
-        usual=sum(width * width for width in widths) / total,
-        is_text=whole > 0.4 * filled or (len(rows) >= _MANY and filled > _FILLED * total),
-        top=max(heights),
-        bottom=min(heights),
+        usual=sum(width * width for width, _ in extents) / max(sum(w for w, _ in extents), 1e-6),
+        is_text=(whole > 0.4 * filled and long) or (len(wide) >= _MANY and full),
+        top=max(one.y for one in segments),
+        bottom=min(one.y for one in segments),
     )
+
+
+def _width(one: Segment) -> float:
+    return one.x1 - one.x0

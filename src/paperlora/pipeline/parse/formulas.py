@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from paperlora.pipeline.parse import lines as line_maker
@@ -17,6 +18,9 @@ _SIGN = re.compile(r"[=<>≤≥≈≃∼∝≡≠→←↦∈∑∏∫√±×·�
 _NUMBER = re.compile(r"\(?\s*(?:[A-Z]{1,2}\.?|S)?\d+(?:\.\d+)*[a-z]?\s*\)")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _RELATION = re.compile(r"[=<>≤≥≈≃∼∝≡≠→←↦∈]")
+_CASE = re.compile(
+    r"[=<>≤≥≈+−×·∑∏∫√{}|^_]|\b(?:if|otherwise|else|when|for all|subject to)\b", re.IGNORECASE
+)
 _NOT_FORMULA = re.compile(r"(?:[•‣▪●○◦–-]|\(?\w{1,3}[.)])\s|(?:fig|table|algorithm)", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z]{2,}[.,;:]?|\W?\d+\W?|[•◦▪–-]")
 _SHORT = 4  # signs
@@ -57,27 +61,43 @@ def _kinds(column: Sequence[Line], leading: float) -> list[bool]:
     for index in range(len(column)):
         if kinds[index] is False and _stands_alone(column, index, leading):
             kinds[index] = True
+    for upper, lower in pairwise(range(len(column))):
+        if _stacked(column[upper], column[lower], leading):
+            kinds[upper] = kinds[lower] = True
     for order in (range(1, len(kinds)), range(len(kinds) - 2, -1, -1)):
         for index in order:
             other = index - 1 if order.step > 0 else index + 1
-            line = column[index]
-            if kinds[index] is True or not kinds[other]:
-                continue
-            gap = abs(line.y - column[other].y) / line.size
-            # A numerator, a denominator or a limit is nearer than a line of text can be. A case of a
-            # formula is set in on both sides.
-            set_in = line.x0 > line.column[0] + 2 * line.size
-            tight = gap < 0.85 * leading and set_in and len(line.text) < 40
-            case = (
-                gap < 1.6 * leading
-                and set_in
-                and line.x1 < line.column[1] - 2 * line.size
-                and len(line.text) < 60
-                and not line.bold
-            )
-            if (kinds[index] is None and gap < 1.5) or tight or case:
-                kinds[index] = True
+            if kinds[index] is not True and kinds[other]:
+                sure = kinds[index] is False
+                if _belongs(column[index], column[other], leading, sure=sure):
+                    kinds[index] = True
     return [bool(kind) for kind in kinds]
+
+
+def _stacked(upper: Line, lower: Line, leading: float) -> bool:
+    """Return whether two lines are nearer than lines of text can be: parts of a fraction."""
+    gap = upper.y - lower.y
+    near = 0 < gap < 0.75 * leading * max(upper.size, lower.size)
+    signs = _RELATION.search(upper.text) or _RELATION.search(lower.text)
+    set_in = all(line.x0 > line.column[0] + 2 * line.size for line in (upper, lower))
+    return near and set_in and bool(signs)
+
+
+def _belongs(line: Line, formula: Line, leading: float, *, sure: bool) -> bool:
+    """Return whether a line near a formula is part of it; ``sure`` when it looks like text by itself."""
+    gap = abs(line.y - formula.y) / line.size
+    set_in = line.x0 > line.column[0] + 2 * line.size
+    # A numerator, a denominator or a limit is nearer than a line of text can be.
+    tight = gap < 0.85 * leading and set_in and len(line.text) < 40
+    case = (
+        gap < 1.6 * leading
+        and set_in
+        and line.x0 > formula.x0 - line.size
+        and line.x1 < line.column[1] - 2 * line.size
+        and len(line.text) < 60
+        and bool(_CASE.search(line.text))
+    )
+    return tight or case or (not sure and gap < 1.5)
 
 
 def _stands_alone(column: Sequence[Line], index: int, leading: float) -> bool:
@@ -94,15 +114,25 @@ def _stands_alone(column: Sequence[Line], index: int, leading: float) -> bool:
     ]
     if not gaps or line.bold or _NOT_FORMULA.match(line.text):
         return False
-    numbered = line.cells > 1 and bool(_NUMBER.fullmatch(line.pieces[-1].text))
     left, right = line.column
-    centred = line.x0 > left + 2 * line.size and (numbered or line.x1 < right - 2 * line.size)
+    numbered = _is_numbered(line)
+    centred = line.x0 > left + (1.2 if numbered else 2) * line.size and (
+        numbered or line.x1 < right - 2 * line.size
+    )
     if centred and (numbered or _RELATION.search(bare)) and min(gaps) > 1.15:
         return True
     words = sum(map(len, _WORD.findall(line.text)))
     if words > 0.15 * len(bare) or len(_SIGN.findall(bare)) < 2:
         return False
     return min(gaps) > (1.2 if line.math > 0.25 or numbered else 1.4)
+
+
+def _is_numbered(line: Line) -> bool:
+    """Return whether a line ends in a formula's number at the right edge of its column."""
+    last = line.pieces[-1]
+    at_edge = line.x1 > line.column[1] - 0.5 * line.size
+    apart = len(line.pieces) > 1 and last.x0 - line.pieces[-2].x1 > 0.6 * line.size
+    return at_edge and apart and bool(_NUMBER.fullmatch(last.text))
 
 
 def _kind(line: Line) -> bool | None:
@@ -123,8 +153,9 @@ def _kind(line: Line) -> bool | None:
     share = words / len(bare)
     signs = len(_SIGN.findall(bare))
     if not set_in:
-        return share < 0.15 and line.math > 0.4 and signs > 1
-    numbered = line.cells > 1 and _NUMBER.fullmatch(line.pieces[-1].text)
+        first = line.cells > 1 and bool(_NUMBER.fullmatch(line.pieces[0].text))  # on the left
+        return share < (0.4 if first else 0.15) and (first or line.math > 0.4) and signs > 1
+    numbered = _is_numbered(line)
     if (
         (numbered and signs and share < 0.75)
         or (share < 0.3 and (line.math > 0.2 or signs))

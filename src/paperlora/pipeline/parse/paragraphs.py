@@ -32,42 +32,88 @@ class Paragraph:
 
 def of_paper(blocks: Iterable[Block], look: Look) -> list[Paragraph]:
     """Return the paragraphs of the text blocks of a paper, in order."""
-    found: list[Paragraph] = []
-    section, last, abstract = "", None, False
-    after_formula = False
+    maker = _Maker(look)
     for block in blocks:
         if block.role == "heading":
-            section, last, after_formula = block.level, None, False
-            abstract = True
-            continue
-        if block.role == "formula":
-            if not _is_whole(block.lines) or (last is not None and last.text[-1:] == "-"):
-                continue
-            if last is None:  # directly under a heading
-                found.append(Paragraph(block.lines[0].page, section))
-                last = block.lines[-1]
-            if found:
-                _mark(found[-1], block.lines)
-                after_formula = True
-            continue
-        if block.role != "text":
-            continue
-        for line in block.lines:
-            text = line.text
-            inline = front.inline_abstract(text) if not abstract else None
-            if inline:
-                section, last, abstract = "Abstract", None, True
-                text = text[inline.end() :]
-            if not section and not abstract:
-                section = "Abstract"
-            listed = bool(found) and bool(_BULLET.match(found[-1].lines[0]))
-            if last is None or _begins(
-                last, line, look, after_formula=after_formula, listed=listed
-            ):
-                found.append(Paragraph(line.page, section))
-            found[-1].lines.append(text)
-            last, after_formula = line, False
-    return found
+            maker.section, maker.last, maker.abstract = block.level, None, True
+        elif block.role == "formula":
+            maker.add_formula(block.lines)
+        elif block.role == "text":
+            for line in block.lines:
+                maker.add(line)
+    return maker.found
+
+
+class _Maker:
+    """The paragraphs so far, and what decides where the next line goes."""
+
+    def __init__(self, look: Look) -> None:
+        self.found: list[Paragraph] = []
+        self.section = ""
+        self.last: Line | None = None
+        """The last line of text; None under a heading."""
+        self.abstract = False
+        """Whether the abstract has begun, or another section."""
+        self._look = look
+        self._after_formula = False
+
+    def add(self, line: Line) -> None:
+        """Add a line of text to the last paragraph, or begin one with it."""
+        text = line.text
+        inline = None if self.abstract else front.inline_abstract(text)
+        if inline:
+            self.section, self.last, self.abstract = "Abstract", None, True
+            text = text[inline.end() :]
+        if not self.section and not self.abstract:
+            self.section = "Abstract"
+        if self.last is None or self._begins(self.last, line):
+            self.found.append(Paragraph(line.page, self.section))
+        self.found[-1].lines.append(text)
+        self.last, self._after_formula = line, False
+
+    def add_formula(self, lines: Sequence[Line]) -> None:
+        """Put a mark for a displayed formula at the end of the text so far."""
+        broken = self.last is not None and self.last.text.endswith("-")
+        if not _is_whole(lines) or broken:
+            return
+        if self.last is None:  # directly under a heading
+            self.found.append(Paragraph(lines[0].page, self.section))
+            self.last = lines[-1]
+        _mark(self.found[-1], lines)
+        self._after_formula = True
+
+    def _begins(self, last: Line, line: Line) -> bool:
+        """Return whether ``line`` begins a paragraph after ``last``."""
+        size = line.size
+        indent = line.x0 - line.column[0]
+        indented = 0.7 * size < indent < 4 * size
+        ended = bool(_ENDED.search(last.text))
+        if self._after_formula:
+            return indented and line.text[:1].isupper()
+        short = last.x1 < last.column[1] - 3 * last.size
+        if _BULLET.match(line.text) and (ended or short):
+            return True
+        if not (last.page == line.page and last.column == line.column and last.y > line.y):
+            return ended and indented
+        return _parted(last, line, self._look, ended=ended) or (
+            ended and self._moved(last, line, indent)
+        )
+
+    def _moved(self, last: Line, line: Line, indent: float) -> bool:
+        """Return whether a line begins further to the right, or to the left after a list."""
+        moved = line.x0 - last.x0
+        listed = bool(_BULLET.match(self.found[-1].lines[0]))
+        further = moved > 0.7 * line.size and indent > 0.7 * line.size
+        return further or (listed and moved < -0.7 * line.size)
+
+
+def _parted(last: Line, line: Line, look: Look, *, ended: bool) -> bool:
+    """Return whether the space between two lines is that between paragraphs."""
+    gap = (last.y - line.y) / (look.leading * line.size)
+    capital = line.text[:1].isupper()
+    if gap > 1.35:
+        return ended or (capital and gap * look.leading < 4)
+    return gap > 1.2 and ended and capital
 
 
 def _is_whole(lines: Sequence[Line]) -> bool:
@@ -86,27 +132,3 @@ def _mark(paragraph: Paragraph, lines: Sequence[Line]) -> None:
         paragraph.lines[-1] = FORMULA + (sign or old)
     else:
         paragraph.lines.append(FORMULA + sign)
-
-
-def _begins(last: Line, line: Line, look: Look, *, after_formula: bool, listed: bool) -> bool:
-    """Return whether ``line`` begins a paragraph after ``last``."""
-    size = line.size
-    indent = line.x0 - line.column[0]
-    ended = bool(_ENDED.search(last.text))
-    short = last.x1 < last.column[1] - 3 * last.size
-    if _BULLET.match(line.text) and (ended or short):
-        return True
-    same_column = last.page == line.page and last.column == line.column and last.y > line.y
-    if after_formula:
-        return 0.7 * size < indent < 4 * size and line.text[:1].isupper()
-    if not same_column:
-        return ended and 0.7 * size < indent < 4 * size
-    gap = last.y - line.y
-    if gap > 1.35 * look.leading * size and (ended or line.text[:1].isupper()):
-        return gap < 4 * size or ended
-    if gap > 1.2 * look.leading * size and ended and line.text[:1].isupper():
-        return True
-    moved = line.x0 - last.x0
-    if listed and ended and moved < -0.7 * size:
-        return True  # the text after a list
-    return ended and moved > 0.7 * size and indent > 0.7 * size
