@@ -16,11 +16,14 @@ from server import PDF, Server, body, drip, page, redirect, silence, status
 
 from paperlora.errors import DataError, NetworkError
 from paperlora.pipeline.fetch import download as module
+from paperlora.pipeline.fetch import pace, web
 from paperlora.pipeline.fetch.download import Download, _opened, download
+from paperlora.pipeline.fetch.pace import Pace
 from paperlora.pipeline.fetch.web import ExhaustedError, open_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
     from server import Answer
 
@@ -45,11 +48,12 @@ class Trial:
         self.server = server
         self.attempts = 5
         self.patch = monkeypatch
-        self.limit(TIMEOUT=(2, 2), sleep=self.sleeps.append, log=self.notes.append)
+        self.limit(web, TIMEOUT=(2, 2), JITTER=0, sleep=self.sleeps.append, log=self.notes.append)
+        self.limit(pace, PAUSE=0, JITTER=0)
 
-    def limit(self, **values: object) -> None:
+    def limit(self, where: ModuleType, **values: object) -> None:
         for name, value in values.items():
-            self.patch.setattr(module, name, value)
+            self.patch.setattr(where, name, value)
 
     def __call__(self, *answers: Answer, sha256: str | None = None, path: str = "/a") -> str:
         url = self.server.put(path, *answers) if answers else self.server.base + path
@@ -60,7 +64,8 @@ class Trial:
             Download(
                 url=url,
                 to=self.to,
-                session=open_session(),
+                session=open_session(Pace()),
+                pace=Pace(),
                 sha256=sha256,
                 attempts=self.attempts,
                 progress=lambda done, total: self.steps.append((done, total)),
@@ -180,7 +185,7 @@ def test_interruption_keeps_the_part(trial: Trial) -> None:
             raise KeyboardInterrupt
 
     url = trial.server.put("/a", body())
-    job = Download(url=url, to=trial.to, session=open_session(), progress=interrupt)
+    job = Download(url=url, to=trial.to, session=open_session(Pace()), pace=Pace(), progress=interrupt)
     with pytest.raises(KeyboardInterrupt):
         download(job)
     assert not trial.to.exists()
@@ -199,7 +204,7 @@ def test_interruption_before_the_first_byte_leaves_no_older_part(trial: Trial) -
     (trial.to.parent / "a.pdf.part").write_bytes(OTHER[:70_000])
     url = trial.server.put("/a", body())
     with pytest.raises(KeyboardInterrupt):
-        download(Download(url=url, to=trial.to, session=open_session(), progress=interrupt))
+        download(Download(url=url, to=trial.to, session=open_session(Pace()), pace=Pace(), progress=interrupt))
     assert trial.files() == ["a.pdf.part.json"]  # else the older bytes had this copy's validator
     trial()
     assert trial.to.read_bytes() == PDF
@@ -260,7 +265,7 @@ def test_wrong_content(trial: Trial) -> None:
 
 @pytest.mark.parametrize("length", [True, False])
 def test_too_large(trial: Trial, *, length: bool) -> None:
-    trial.limit(MOST_BYTES=100_000)
+    trial.limit(module, MOST_BYTES=100_000)
     with pytest.raises(DataError, match="larger than 0 MB"):
         trial(body(length=length))
     assert trial.files() == []
@@ -270,21 +275,21 @@ def test_too_large(trial: Trial, *, length: bool) -> None:
 
 def test_cut_short_without_a_length(trial: Trial) -> None:
     trial.attempts = 2
-    with pytest.raises(ExhaustedError, match="without its length"):
+    with pytest.raises(ExhaustedError, match="without its end"):
         trial(body(length=False, stop=70_000, tag=None))
     assert not trial.to.exists()
 
 
 def test_dripping_server(trial: Trial) -> None:
     trial.attempts = 1
-    trial.limit(PATIENCE=0.2)
+    trial.limit(module, PATIENCE=0.2)
     with pytest.raises(ExhaustedError, match="bytes per second"):
         trial(drip(0.01))
 
 
 def test_silent_server(trial: Trial) -> None:
     trial.attempts = 2
-    trial.limit(TIMEOUT=(2, 0.1))
+    trial.limit(web, TIMEOUT=(2, 0.1))
     with pytest.raises(ExhaustedError, match="did not answer in time"):
         trial(silence(0.5))
     assert trial.sleeps == [1.0]
@@ -329,7 +334,7 @@ def test_folder_that_cannot_be_written(trial: Trial) -> None:
 def test_full_disk(trial: Trial) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
-    job = Download(url="http://a.example/", to=trial.to, session=open_session())
+    job = Download(url="http://a.example/", to=trial.to, session=open_session(Pace()), pace=Pace())
     job.part.symlink_to("/dev/full")
     with (
         pytest.raises(DataError, match=r"No space left.*free some space"),

@@ -1,14 +1,21 @@
-"""Makes the HTTP session, and turns the answers of servers and failed transfers into errors.
+"""Makes the HTTP session, repeats what failed, and turns failures into errors that name a remedy.
 
 TLS is always verified. Messages show addresses without their query, which may contain keys and
 tokens. For the same reason they never quote an exception of ``requests`` or ``urllib3``.
+
+The retries are this module's own: urllib3's ``Retry`` ends where the body begins, so it cannot
+resume one; its first retry comes at once, which arXiv forbids; and it waits in silence as long as a
+server asks.
 """
 
 from __future__ import annotations
 
+import itertools
+import random
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from time import sleep
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -17,10 +24,20 @@ from urllib3.util import Retry
 
 from paperlora import __version__
 from paperlora.errors import NetworkError
+from paperlora.pipeline.fetch.progress import log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from paperlora.pipeline.fetch.pace import Pace
+
+T = TypeVar("T")
+
+TIMEOUT = (10.0, 30.0)  # seconds to connect, seconds between two reads
+ATTEMPTS = 5
+BACKOFF = 1.0  # seconds before the second attempt; twice as long before each further one
+JITTER = 0.25  # the share of that time that is added at random, at most
+LONGEST_WAIT = 120.0  # seconds
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 MOST_REDIRECTS = 5
 
@@ -38,13 +55,47 @@ class TransientError(Exception):
         self.wait = wait
 
 
-def open_session() -> requests.Session:
+def open_session(pace: Pace) -> requests.Session:
     """Return a session with our User-Agent that follows at most ``MOST_REDIRECTS`` redirects."""
     session = requests.Session()
+    session.hooks["response"].append(pace.before_redirect)
     session.max_redirects = MOST_REDIRECTS
     session.headers["User-Agent"] = f"paperlora/{__version__}"
     session.headers["Accept-Encoding"] = "identity"  # a range counts bytes as they are sent
     return session
+
+
+def retried(url: str, attempt: Callable[[], T], *, pace: Pace, attempts: int = ATTEMPTS) -> T:
+    """Call ``attempt``, which requests ``url``, until it raises no ``TransientError``.
+
+    Raises ``ExhaustedError`` after the last attempt, and what else ``attempt`` raises.
+    """
+    for number in itertools.count(1):
+        pace.wait(url)
+        try:
+            return attempt()
+        except TransientError as error:
+            _wait(url, number, attempts, error)
+    raise AssertionError  # the loop has no end
+
+
+def _wait(url: str, number: int, attempts: int, error: TransientError) -> None:
+    """Sleep before the next attempt: as long as the server asked, else 1 s, 2 s, 4 s and so on."""
+    wait = error.wait
+    if wait is None:
+        wait = BACKOFF * 2 ** (number - 1) * (1 + random.uniform(0, JITTER))
+    if wait > LONGEST_WAIT:
+        raise ExhaustedError(
+            f"{shown(url)} {error} and asks to wait {wait:.0f} s",
+            remedy="run the command again after that time",
+        ) from None
+    if number >= attempts:
+        raise ExhaustedError(
+            f"{shown(url)} {error} (attempts: {number})",
+            remedy="run the command again later; it resumes where it stopped",
+        ) from None
+    log(f"{shown(url)} {error}; next attempt in {wait:.0f} s")
+    sleep(wait)
 
 
 def shown(url: str) -> str:
@@ -77,7 +128,7 @@ def translated(url: str) -> Iterator[None]:
         raise TransientError("did not answer in time") from None
     except (requests.ConnectionError, urllib3.exceptions.HTTPError):
         raise TransientError("cannot be reached, or the connection broke off") from None
-    except requests.RequestException:  # an address that is not valid, or file:// and the like
+    except (requests.RequestException, ValueError):  # not a valid address, or file:// and the like
         raise NetworkError(
             f"{shown(url)} leads to an address that is not valid, or is not http or https",
             remedy="put the final address into the list",
