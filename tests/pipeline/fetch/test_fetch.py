@@ -124,6 +124,21 @@ def test_a_troubled_host_is_not_retried_for_each_paper(
     assert sleeps == [1.0, 2.0, 4.0, 8.0, 1.0, 1.0, 2.0, 4.0, 8.0]
 
 
+def test_a_host_that_asks_for_a_long_wait_is_left_alone(server: Server, tmp_path: Path) -> None:
+    server.put("/a", status(503, retry_after="3600"))  # only this file
+    server.put("/b", body())
+    server.put("/c", status(429, retry_after="3600"))  # this client
+    server.put("/d", body())
+    papers = [_paper(server, name) for name in "abcd"]
+    elsewhere = replace(papers[1], name="e", url=f"{server.other_host}/b")
+    result = fetch([*papers, elsewhere], tmp_path)
+    assert result.fetched == {"b", "e"}
+    assert [request.path for request in server.gets] == ["/a", "/b", "/c", "/b"]
+    assert "asks to wait 3600 s" in str(result.failures["c"])
+    assert "not requested, because" in str(result.failures["d"])
+    assert "→ run the command again after that time" in str(result.failures["d"])
+
+
 def test_pauses_between_requests_to_arxiv(
     server: Server, tmp_path: Path, sleeps: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

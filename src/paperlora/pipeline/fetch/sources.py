@@ -141,7 +141,7 @@ def _paper(name: str, reference: Reference, *, has_file: bool) -> Paper:
 
 def _identifiers(path: Path) -> Listed:
     """Read a text file with an arXiv identifier, a DOI or a URL a line."""
-    found: dict[tuple[str, str], None] = {}
+    found: dict[tuple[str, str], int] = {}
     for number, line in enumerate(_text(path).splitlines(), 1):
         text = line.strip()
         if not text or text.startswith("#"):
@@ -153,11 +153,13 @@ def _identifiers(path: Path) -> Listed:
                 f"{path}, line {number}: {text[:80]!r} is not an arXiv identifier, a DOI or a URL",
                 remedy="correct it, or begin the line with # to make it a comment",
             )
-        found[one] = None
+        found.setdefault(one, number)
     names = unique(address_slug(v) if key == "url" else slug(v) for key, v in found)
     papers = [
-        paper_list.checked(f"{path}, {value}", {"name": name, "title": "", "field": "", key: value})
-        for name, (key, value) in zip(names, found, strict=True)
+        paper_list.checked(
+            f"{path}, line {number}", {"name": name, "title": "", "field": "", key: value}
+        )
+        for name, ((key, value), number) in zip(names, found.items(), strict=True)
     ]
     return Listed(path=path, papers=papers)
 

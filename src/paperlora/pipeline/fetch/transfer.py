@@ -17,7 +17,12 @@ from paperlora.pipeline.fetch import lookup, pace, web
 from paperlora.pipeline.fetch.download import Download, download, is_pdf
 from paperlora.pipeline.fetch.pace import Pace
 from paperlora.pipeline.fetch.progress import TYPICAL, Progress, log
-from paperlora.pipeline.fetch.web import ExhaustedError, open_session
+from paperlora.pipeline.fetch.web import (
+    ClosedError,
+    ExhaustedError,
+    LongWaitError,
+    open_session,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -162,17 +167,20 @@ def _look_up(
     failures: dict[str, PaperloraError] = {}
     papers = list(papers)
     entries = _arxiv_entries(papers, session, rhythm)
-    attempts = web.ATTEMPTS
+    attempts, closed = web.ATTEMPTS, None
     for paper in papers:
         found = None
         try:
             if paper.arxiv and not paper.title and entries is not None:
                 found = _known(entries.get(paper.arxiv), paper.arxiv)
             elif paper.doi and not (paper.title and paper.name in present):
+                if closed:
+                    raise ExhaustedError(f"not looked up, because {closed}")
                 found = lookup.doi(paper.doi, session, rhythm, attempts=attempts)
                 attempts = web.ATTEMPTS
         except (NetworkError, DataError) as error:
             failures[paper.name] = error
+            closed = error if isinstance(error, ClosedError) else closed
             attempts = 1 if isinstance(error, ExhaustedError) else attempts
             continue
         one = _described(paper, found) if found else paper
@@ -230,6 +238,7 @@ def _download_each(
     """
     hashes: dict[str, str] = {}
     failures: dict[str, PaperloraError] = {}
+    closed: dict[str | None, ClosedError] = {}
     todo = jobs
     while todo:
         before, shortened, troubled = len(hashes), {}, set[str | None]()
@@ -238,14 +247,18 @@ def _download_each(
             attempts = 1 if host in troubled else web.ATTEMPTS
             now = replace(job, attempts=attempts, progress=progress.of(name))
             try:
+                if host in closed:
+                    raise ExhaustedError(f"not requested, because {closed[host]}")
                 hashes[name] = download(now)
                 failures.pop(name, None)
                 troubled.discard(host)
             except (NetworkError, DataError) as error:
                 failures[name] = error
                 progress.drop(name)
-                if isinstance(error, ExhaustedError):
-                    if attempts == 1:
+                if isinstance(error, ClosedError):
+                    closed[host] = error
+                elif isinstance(error, ExhaustedError) and host not in closed:
+                    if attempts == 1 and not isinstance(error, LongWaitError):
                         shortened[name] = job
                     troubled.add(host)
         todo = shortened if len(hashes) > before else {}

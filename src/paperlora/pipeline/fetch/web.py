@@ -43,16 +43,34 @@ MOST_REDIRECTS = 5
 
 
 class ExhaustedError(NetworkError):
-    """All attempts failed, or the server asked for a longer wait than the limit."""
+    """All attempts failed."""
+
+
+class LongWaitError(ExhaustedError):
+    """The server asked for a longer wait than the limit."""
+
+
+class ClosedError(LongWaitError):
+    """The server asked this client for that wait, whichever file it requests (status 429)."""
 
 
 class TransientError(Exception):
     """A failure that may not happen again; ``wait`` has the seconds that the server asked for."""
 
-    def __init__(self, reason: str, wait: float | None = None) -> None:
-        """Keep ``wait`` and ``reason``, which continues a sentence that begins with an address."""
+    def __init__(
+        self,
+        reason: str,
+        wait: float | None = None,
+        *,
+        too_long: type[NetworkError] = LongWaitError,
+    ) -> None:
+        """Keep ``reason``, which continues a sentence that begins with an address, and the others.
+
+        ``too_long`` is the error when ``wait`` is longer than the limit.
+        """
         super().__init__(reason)
         self.wait = wait
+        self.too_long = too_long
 
 
 def open_session(pace: Pace) -> requests.Session:
@@ -85,7 +103,7 @@ def _wait(url: str, number: int, attempts: int, error: TransientError) -> None:
     if wait is None:
         wait = BACKOFF * 2 ** (number - 1) * (1 + random.uniform(0, JITTER))
     if wait > LONGEST_WAIT:
-        raise ExhaustedError(
+        raise error.too_long(
             f"{shown(url)} {error} and asks to wait {wait:.0f} s",
             remedy="run the command again after that time",
         ) from None
@@ -126,8 +144,10 @@ def translated(url: str) -> Iterator[None]:
         ) from None
     except (requests.Timeout, urllib3.exceptions.TimeoutError):
         raise TransientError("did not answer in time") from None
-    except (requests.ConnectionError, urllib3.exceptions.HTTPError):
-        raise TransientError("cannot be reached, or the connection broke off") from None
+    except requests.ConnectionError:
+        raise TransientError("cannot be reached, or closes the connection") from None
+    except urllib3.exceptions.HTTPError:  # requests does not translate what happens in the body
+        raise TransientError("broke off in the middle of the file") from None
     except (requests.RequestException, ValueError):  # not a valid address, or file:// and the like
         raise NetworkError(
             f"{shown(url)} leads to an address that is not valid, or is not http or https",
@@ -151,7 +171,9 @@ def judge(url: str, response: requests.Response) -> None:
         last = scheme
     status = f"answered {response.status_code} {response.reason}"
     if response.status_code in BUSY:
-        raise TransientError(status, retry_after(response.headers.get("Retry-After", "")))
+        wait = retry_after(response.headers.get("Retry-After", ""))
+        too_long = ClosedError if response.status_code == 429 else LongWaitError
+        raise TransientError(status, wait, too_long=too_long)
     if response.status_code in {401, 403}:
         raise NetworkError(
             f"{shown(url)} {status}",
