@@ -35,6 +35,11 @@ def run(source: str | Path, to: Path, *, record: bool = False) -> FetchResult:
     Raises ``InputError``, ``NetworkError`` or ``DataError``.
     """
     listed = sources.read(str(source))
+    if any(path.resolve().is_relative_to(to.resolve()) for path in listed.files.values()):
+        raise InputError(
+            f"{source} is the folder of papers itself, or has it inside: {to}",
+            remedy="use another folder with --to, or give it to a run with --papers",
+        )
     notes = [f"{paper.name}: {paper.note}" for paper in listed.papers if paper.note]
     for remark in (*listed.remarks, *notes):
         log(f"{listed.path}: {remark}")
