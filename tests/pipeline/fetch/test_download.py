@@ -248,6 +248,13 @@ def test_a_web_page(trial: Trial, kind: str) -> None:
     assert len(trial.server.gets) == 1
 
 
+def test_a_web_page_that_begins_with_empty_lines(trial: Trial) -> None:
+    with pytest.raises(DataError, match="sent a web page"):
+        trial(body(b"\n" * 50 + b"text", kind="text/html"))
+    with pytest.raises(DataError, match="sent a file that is not a PDF"):
+        trial(body(b"\n" * 50 + b"text"))
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [(b"", "an empty file"), (b"%PD", "not a PDF"), (b"PK\3\4rest", "not a PDF")],

@@ -91,7 +91,12 @@ def test_another_version_is_not_taken(server: Server) -> None:
     assert _arxiv("1703.06870v2") == {}
 
 
-def test_an_error_of_arxiv_is_no_paper(server: Server) -> None:
+def test_a_version_that_cannot_be_is_not_taken(server: Server) -> None:
+    _feed(server, ENTRY.format("1703.06870v0"))
+    assert _arxiv("1703.06870") == {}
+
+
+def test_an_error_of_arxiv_is_not_a_paper(server: Server) -> None:
     _feed(server, ERROR)
     assert _arxiv("x") == {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -113,12 +114,24 @@ def test_a_bare_folder(tmp_path: Path) -> None:
     assert read(str(tmp_path)) == listed
 
 
+def test_a_folder_of_an_earlier_fetch_keeps_its_titles(tmp_path: Path) -> None:
+    paper = Paper(name="a", title="A", field="ai", arxiv="1703.06870v3", sha256="0" * 64, year=2017)
+    paper_list.write(tmp_path / "papers.json", [paper])
+    _write(tmp_path / "a.pdf")
+    _write(tmp_path / "more/b.pdf")
+    assert read(str(tmp_path)).papers == [
+        replace(paper, arxiv=None, file="a.pdf"),
+        Paper(name="b", title="", field="", file="b.pdf"),
+    ]
+
+
 BIB = """
 @article{with_file, title = {With File}, doi = {10.1038/x}, file = {PDF:files/1/a.pdf:application/pdf;PDF:files/1/b.pdf:application/pdf}}
 @article{lost_file, title = {Lost}, doi = {10.1038/y}, file = {PDF:files/2/a.pdf:application/pdf}}
 @article{no_file, title = {No File}, eprint = {1703.06870}, archiveprefix = {arXiv}}
 @book{nothing, title = {A Book}, year = 1999}
 @book{gone, title = {Gone}, file = {PDF:files/3/a.pdf:application/pdf}}
+@book{secret, title = {Secret}, url = {https://me:hunter2@example.org/a.pdf}}
 """  # noqa: E501
 
 
@@ -135,7 +148,9 @@ def test_an_export_of_zotero(tmp_path: Path, named: str) -> None:
     }
     assert [paper.title for paper in listed.papers] == ["With File", "Lost", "No File"]
     assert listed.files == {"with-file": pdf}
-    assert set(listed.failures) == {"nothing", "gone"}
+    assert set(listed.failures) == {"nothing", "gone", "secret"}
+    assert "entry secret ('secret'): the url contains a user name" in str(listed.failures["secret"])
+    assert "hunter2" not in str(listed.failures["secret"])
     assert "A Book: it has no PDF" in str(listed.failures["nothing"])
     assert "files/3/a.pdf is missing" in str(listed.failures["gone"])
     assert [remark.partition(":")[0] for remark in listed.remarks] == ["with-file", "lost-file"]

@@ -133,7 +133,7 @@ def _receive(job: Download, response: requests.Response, start: int) -> None:
         while chunk := response.raw.read1(CHUNK, decode_content=True):
             if not start and len(head) < len(MAGIC):
                 head += chunk
-                _check_head(job, head)
+                _check_head(job, head, response.headers.get("Content-Type", ""))
             write(chunk)
             done += len(chunk)
             _check_size(job, done)
@@ -221,11 +221,11 @@ def _check_size(job: Download, size: int) -> None:
         )
 
 
-def _check_head(job: Download, head: bytes) -> None:
+def _check_head(job: Download, head: bytes, kind: str) -> None:
     """Refuse a body as soon as its first bytes show that it is not a PDF."""
     if head.startswith(MAGIC) or (len(head) < len(MAGIC) and MAGIC.startswith(head)):
         return
-    page = head.lstrip().startswith(b"<")
+    page = head.lstrip().startswith(b"<") or kind.startswith("text/html")
     _refuse(job, "a web page, not a PDF" if page else "a file that is not a PDF")
 
 

@@ -70,7 +70,7 @@ def _feed_at(url: str, session: requests.Session, pace: Pace) -> dict[str, Found
 
 def base(identifier: str) -> str:
     """Return an arXiv identifier without its version."""
-    return re.sub(r"v[0-9]+$", "", identifier)
+    return re.sub(r"v[1-9][0-9]*$", "", identifier)
 
 
 def doi(
@@ -100,8 +100,8 @@ def csl(item: dict[str, Any]) -> Found:
         for one in item.get("author") or ()
     ]
     date = ((item.get("issued") or {}).get("date-parts") or [[None]])[0][0]
-    links = [one["URL"] for one in item.get("link") or () if one.get("content-type") == PDF]
-    licences = [one["URL"] for one in item.get("license") or ()]
+    links = [str(one["URL"]) for one in item.get("link") or () if one.get("content-type") == PDF]
+    licences = [str(one["URL"]) for one in item.get("license") or ()]
     return Found(
         title=plain(str(title)),
         authors=tuple(plain(name) for name in names if name),

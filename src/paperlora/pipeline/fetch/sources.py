@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,7 +108,11 @@ def _bibliography(path: Path) -> Listed:
         if not present and not reference.ids:
             failures[name] = _nothing(reference)
             continue
-        papers.append(_paper(name, reference, has_file=bool(present)))
+        try:
+            papers.append(_paper(name, reference, has_file=bool(present)))
+        except InputError as error:
+            failures[name] = DataError(str(error))
+            continue
         if reference.files and not present:
             remarks.append(f"{name}: its file {reference.files[0]} is missing, so it is downloaded")
         if present:
@@ -129,14 +133,9 @@ def _nothing(reference: Reference) -> DataError:
 
 def _paper(name: str, reference: Reference, *, has_file: bool) -> Paper:
     key, value = ("file", f"{name}.pdf") if has_file else reference.ids[0]
-    return Paper(
-        name=name,
-        title=reference.title,
-        field="",
-        authors=reference.authors,
-        year=reference.year,
-        **{key: value},
-    )
+    entry = {"name": name, "title": reference.title, "field": "", key: value}
+    more = {"authors": reference.authors, "year": reference.year}
+    return paper_list.checked(f"entry {reference.key}", entry | more)
 
 
 def _identifiers(path: Path) -> Listed:
@@ -179,9 +178,15 @@ def _folder(folder: Path) -> Listed:
     paths = pdfs(folder)
     if not paths:
         raise InputError(f"{folder} has no PDF", remedy="name a folder of PDFs with --list")
-    names = unique(_names(folder, paths))
-    papers = [Paper(name=name, title="", field="", file=f"{name}.pdf") for name in names]
-    return Listed(path=folder, papers=papers, files=dict(zip(names, paths, strict=True)))
+    own = folder / paper_list.LIST_NAME  # of a folder that `fetch` made
+    known = {paper.file_name: paper for paper in paper_list.read(own)} if own.is_file() else {}
+    files = dict(zip(unique(_names(folder, paths)), paths, strict=True))
+    papers = []
+    for name, path in files.items():
+        paper = known.get(path.name) or Paper(name=name, title="", field="", file=f"{name}.pdf")
+        local = replace(paper, name=name, url=None, arxiv=None, doi=None, file=f"{name}.pdf")
+        papers.append(local)
+    return Listed(path=folder, papers=papers, files=files)
 
 
 def _names(folder: Path, paths: Iterable[Path]) -> Iterable[str]:
