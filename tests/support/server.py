@@ -125,11 +125,13 @@ def body(
     stop: int | None = None,
     shift: int = 0,
     declared: int | None = None,
+    pause: float = 0,
 ) -> Answer:
     """Answer with ``content``, or with the requested part if ``ranges`` and the validator matches.
 
     ``stop``: close the connection after this number of bytes. ``shift``: send a part that begins this
     number of bytes before the requested one. ``declared``: the length that the header has.
+    ``pause``: seconds after each 8 kB.
     """
 
     def answer(handler: Handler) -> None:
@@ -145,7 +147,10 @@ def body(
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         headers["Content-Length"] = str(declared or len(content) - start) if length else None
         handler.begin(206 if start else 200, headers)
-        handler.wfile.write(content[start:][:stop])
+        rest = content[start:][:stop]
+        for first in range(0, len(rest), 8192):
+            handler.wfile.write(rest[first : first + 8192])
+            time.sleep(pause)
 
     return answer
 
