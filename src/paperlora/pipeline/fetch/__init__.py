@@ -2,6 +2,6 @@
 
 ``fetch`` is the command. ``sources`` reads what `--list` names, with ``paper_list`` for our own kind of
 list, ``bibliography`` for BibTeX and CSL JSON, and ``identify`` for single identifiers. ``transfer``
-copies and downloads: ``lookup`` asks arXiv and registrars for titles, ``download`` gets one file and
+copies and downloads: ``lookup`` gets titles from arXiv and registrars, ``download`` gets one file and
 resumes it, ``web`` repeats what failed, ``pace`` keeps the pauses between requests.
 """

@@ -35,7 +35,7 @@ class Reference:
     authors: tuple[str, ...]
     year: int | None
     ids: tuple[tuple[str, str], ...]
-    """Where it can be had, the best first: pairs of ``arxiv``, ``doi`` or ``url`` and a value."""
+    """Where it is published, the best first: pairs of ``arxiv``, ``doi`` or ``url`` and a value."""
     files: tuple[Path, ...]
     """The PDFs attached to it; they may be missing."""
 
@@ -45,7 +45,7 @@ def bibtex(text: str, folder: Path) -> tuple[list[Reference], list[str]]:
 
     The paths of attachments are relative to ``folder``.
     """
-    from pybtex import errors  # noqa: PLC0415 - only who has such a file waits for the import
+    from pybtex import errors  # noqa: PLC0415 - slow, and few lists need it
     from pybtex.database.input.bibtex import Parser  # noqa: PLC0415
 
     with errors.capture() as problems:

@@ -1,4 +1,4 @@
-"""Looks up what a paper's identifier stands for: at arXiv by its API, for a DOI by its registrar.
+"""Looks up title, authors and PDF of an identifier: at arXiv, or at the registrar of a DOI.
 
 Formats: https://info.arxiv.org/help/api/user-manual.html (Atom), https://citation.crosscite.org and
 https://docs.citationstyles.org (CSL JSON).
@@ -51,7 +51,7 @@ class Found:
 
 
 def arxiv(ids: Sequence[str], session: requests.Session, pace: Pace) -> dict[str, Found]:
-    """Return what arXiv has about each identifier that it knows; without a version, the latest.
+    """Return what arXiv has about each identifier that it has; without a version, the latest.
 
     Raises ``NetworkError`` when arXiv does not answer, or not with a feed.
     """

@@ -1,4 +1,4 @@
-"""Copies and downloads papers into a folder, one after the other, and says which ones failed and why.
+"""Copies and downloads papers into a folder, one after the other, and reports each failure.
 
 A paper that is in the folder already is not fetched again. A paper that fails does not stop the
 others.
