@@ -22,7 +22,7 @@ AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bund
 DROPPED = ("PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
 
 COMMANDS = {
-    "fetch": "Download the papers of a list.",
+    "fetch": "Bring the papers of a list to a folder.",
     "parse": "Read the text of the papers.",
     "dataset": "Make examples and splits, split by paper.",
     "train": "Fine-tune the model on the papers.",

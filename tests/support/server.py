@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+import ssl
+import struct
+import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
@@ -10,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Answer = Callable[["Handler"], None]
 
@@ -34,12 +40,14 @@ class Server:
 
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
+    scheme: str = "http"
 
     def __enter__(self) -> Self:
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
         self._http.block_on_close = False
         self._http.owner = self  # type: ignore[attr-defined]
+        self._http.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients may leave
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return self
@@ -49,9 +57,30 @@ class Server:
         self._http.server_close()
         self._thread.join()
 
+    def encrypt(self, folder: Path) -> Path:
+        """Serve over TLS from now on, and return the certificate that a client has to trust."""
+        pem, key = folder / "cert.pem", folder / "key.pem"
+        openssl = shutil.which("openssl") or "openssl"
+        subprocess.run(
+            [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-keyout", key, "-out", pem, "-days", "2", "-subj", "/CN=localhost",
+             "-addext", "subjectAltName=IP:127.0.0.1"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem, key)
+        self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
+        self.scheme = "https"
+        return pem
+
     @property
     def base(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        return f"{self.scheme}://127.0.0.1:{self._http.server_port}"
+
+    @property
+    def other_host(self) -> str:
+        """The same server by another name."""
+        return self.base.replace("127.0.0.1", "localhost")
 
     @property
     def gets(self) -> list[Seen]:
@@ -74,11 +103,6 @@ class Handler(BaseHTTPRequestHandler):
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         answer(self)
 
-    def do_HEAD(self) -> None:
-        server: Server = self.server.owner  # type: ignore[attr-defined]
-        server.seen.append(Seen(method="HEAD", path=self.path, headers=dict(self.headers)))
-        self.begin(200, {"Content-Length": str(len(PDF))})
-
     def begin(self, code: int, headers: dict[str, str | None]) -> None:
         self.send_response(code)
         for name, value in headers.items():
@@ -100,11 +124,14 @@ def body(
     kind: str = "application/pdf",
     stop: int | None = None,
     shift: int = 0,
+    declared: int | None = None,
+    pause: float = 0,
 ) -> Answer:
     """Answer with ``content``, or with the requested part if ``ranges`` and the validator matches.
 
     ``stop``: close the connection after this number of bytes. ``shift``: send a part that begins this
-    number of bytes before the requested one.
+    number of bytes before the requested one. ``declared``: the length that the header has.
+    ``pause``: seconds after each 8 kB.
     """
 
     def answer(handler: Handler) -> None:
@@ -118,9 +145,12 @@ def body(
             return
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        headers["Content-Length"] = str(len(content) - start) if length else None
+        headers["Content-Length"] = str(declared or len(content) - start) if length else None
         handler.begin(206 if start else 200, headers)
-        handler.wfile.write(content[start:][:stop])
+        rest = content[start:][:stop]
+        for first in range(0, len(rest), 8192):
+            handler.wfile.write(rest[first : first + 8192])
+            time.sleep(pause)
 
     return answer
 
@@ -152,6 +182,36 @@ def drip(pause: float, content: bytes = PDF) -> Answer:
                 time.sleep(pause)
         except OSError:
             return  # the client closed the connection
+
+    return answer
+
+
+def reset(content: bytes = PDF, *, stop: int | None = None) -> Answer:
+    """Answer with a whole length and ``stop`` bytes, then reset the connection (TCP RST).
+
+    Without ``stop`` the reset comes in place of an answer.
+    """
+
+    def answer(handler: Handler) -> None:
+        if stop is not None:
+            headers = {"Content-Length": str(len(content)), "ETag": '"one"'}
+            handler.begin(200, {"Content-Type": "application/pdf", **headers})
+            handler.wfile.write(content[:stop])
+            time.sleep(0.02)  # a reset discards what the client has not read yet
+        # Without lingering, close sends a reset.
+        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        handler.connection.close()
+
+    return answer
+
+
+def stall(seconds: float, content: bytes = PDF, *, stop: int = 0) -> Answer:
+    """Answer with a whole length and ``stop`` bytes, then send nothing for some seconds."""
+
+    def answer(handler: Handler) -> None:
+        handler.begin(200, {"Content-Length": str(len(content)), "ETag": '"one"'})
+        handler.wfile.write(content[:stop])
+        time.sleep(seconds)
 
     return answer
 

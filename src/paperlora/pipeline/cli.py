@@ -51,14 +51,14 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     infer.add_argument(
         "--no-context", action="store_true", help="answer without a passage from the papers"
     )
-    fetch = command("fetch", _fetch, "download a list of papers to a folder", verified)
+    fetch = command("fetch", _fetch, "bring the papers of a list to a folder", verified)
     fetch.add_argument(
         "--list",
-        type=Path,
         dest="papers_list",
         required=True,
-        metavar="FILE",
-        help="JSON list of papers",
+        metavar="LIST",
+        help="source-papers, a file (JSON, BibTeX, CSL JSON, or an arXiv identifier, DOI or URL on "
+        "each line), or a folder of PDFs",
     )
     fetch.add_argument(
         "--to",

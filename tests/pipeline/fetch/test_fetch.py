@@ -13,10 +13,11 @@ from server import PDF, Server, body, page, status
 
 from paperlora import __version__
 from paperlora.errors import DataError, InputError, NetworkError
-from paperlora.pipeline.fetch import download as one
-from paperlora.pipeline.fetch import fetch as module
-from paperlora.pipeline.fetch.fetch import FetchResult, fetch, run
+from paperlora.pipeline.fetch import pace, progress, transfer, web
+from paperlora.pipeline.fetch.fetch import run
 from paperlora.pipeline.fetch.paper_list import Paper, read, write
+from paperlora.pipeline.fetch.progress import Progress
+from paperlora.pipeline.fetch.transfer import FetchResult, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,9 +40,11 @@ def _paper(server: Server, name: str, sha256: str | None = None) -> Paper:
 def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return the seconds of each wait; nothing really waits."""
     slept: list[float] = []
-    for part in (one, module):
+    for part in (web, pace):
         monkeypatch.setattr(part, "sleep", slept.append)
-        monkeypatch.setattr(part, "TIMEOUT", (2, 2))
+        monkeypatch.setattr(part, "JITTER", 0)
+    monkeypatch.setattr(web, "TIMEOUT", (2, 2))
+    monkeypatch.setattr(pace, "PAUSE", 0)
     return slept
 
 
@@ -115,14 +118,25 @@ def test_a_troubled_host_is_not_retried_for_each_paper(
     server.put("/d", status(503), body())
     result = fetch([_paper(server, name) for name in "abcd"], tmp_path)
     asked = [request.path for request in server.gets]
-    assert [asked.count(f"/{name}") for name in "abcd"] == [
-        5,
-        1,
-        1,
-        2,
-    ]  # c worked: d gets all attempts again
+    # c worked: d gets all attempts again, and so does b, at the end
+    assert [asked.count(f"/{name}") for name in "abcd"] == [5, 1 + 5, 1, 2]
     assert result.fetched == {"c", "d"}
-    assert sleeps == [1.0, 2.0, 4.0, 8.0, 1.0]
+    assert sleeps == [1.0, 2.0, 4.0, 8.0, 1.0, 1.0, 2.0, 4.0, 8.0]
+
+
+def test_a_host_that_asks_for_a_long_wait_is_left_alone(server: Server, tmp_path: Path) -> None:
+    server.put("/a", status(503, retry_after="3600"))  # only this file
+    server.put("/b", body())
+    server.put("/c", status(429, retry_after="3600"))  # this client
+    server.put("/d", body())
+    papers = [_paper(server, name) for name in "abcd"]
+    elsewhere = replace(papers[1], name="e", url=f"{server.other_host}/b")
+    result = fetch([*papers, elsewhere], tmp_path)
+    assert result.fetched == {"b", "e"}
+    assert [request.path for request in server.gets] == ["/a", "/b", "/c", "/b"]
+    assert "asks to wait 3600 s" in str(result.failures["c"])
+    assert "not requested, because" in str(result.failures["d"])
+    assert "→ run the command again after that time" in str(result.failures["d"])
 
 
 def test_pauses_between_requests_to_arxiv(
@@ -133,14 +147,14 @@ def test_pauses_between_requests_to_arxiv(
         server.put(f"/pdf/{number}", status(503, retry_after="0"), body())
         papers.append(Paper(name=name, title="t", field="", arxiv=number))
     server.put("/other", body())
-    monkeypatch.setattr(module, "ARXIV", f"{server.base}/pdf")
+    monkeypatch.setattr(pace, "ARXIV", f"{server.base}/pdf")
     fetch([*papers, _paper(server, "other")], tmp_path).check()
     assert [request.path for request in server.gets] == [
         "/pdf/0704.0001", "/pdf/0704.0001", "/pdf/0704.0002v1", "/pdf/0704.0002v1", "/other",
     ]  # fmt: skip
     pauses = [round(seconds) for seconds in sleeps]
     assert pauses == [0, 3, 3, 0, 3]  # a retry pauses too; the first request and others do not
-    assert [request.path for request in server.seen if request.method == "HEAD"] == ["/other"]
+    assert len(server.seen) == 5  # and no other requests, such as HEAD
 
 
 @pytest.mark.parametrize(
@@ -156,8 +170,8 @@ def test_pauses_between_requests_to_arxiv(
 def test_addresses_of_arxiv_are_recognised(
     monkeypatch: pytest.MonkeyPatch, url: str, *, known: bool
 ) -> None:
-    monkeypatch.setattr(module, "ARXIV", "https://mirror.example/pdf")
-    assert module._is_arxiv(url) is known
+    monkeypatch.setattr(pace, "ARXIV", "https://mirror.example/pdf")
+    assert (pace._host(url) == "arxiv.org") is known
 
 
 def test_the_estimate_is_printed_first(
@@ -166,9 +180,8 @@ def test_the_estimate_is_printed_first(
     server.put("/a", body())
     fetch([_paper(server, "a")], tmp_path)
     printed = capsys.readouterr()
-    assert (
-        printed.err == "papers to fetch: 1, about 0.2 MB\n"
-    )  # and no bar, because this is not a terminal
+    # no bar, because this is not a terminal
+    assert printed.err == "papers to fetch: 1, about 2.5 MB\n"
     assert printed.out == ""
 
 
@@ -183,17 +196,18 @@ def test_progress_follows_estimates_and_restarts(monkeypatch: pytest.MonkeyPatch
         def set_description(self, _text: str) -> None: ...
         def close(self) -> None: ...
 
-    monkeypatch.setattr(module, "tqdm", Bar)
-    with module._Progress({"a": 100, "b": 100}) as progress:
-        bar = progress._bar
-        report = progress.of("a")
+    monkeypatch.setattr(progress, "tqdm", Bar)
+    monkeypatch.setattr(progress, "TYPICAL", 100)
+    with Progress("ab") as both:
+        bar = both._bar
+        report = both.of("a")
         report(60, 80)
         assert (bar.n, bar.total) == (60, 180)
         report(0, 80)  # the server ignored the range: from the beginning
         assert (bar.n, bar.total) == (0, 180)
         report(90, None)
         assert (bar.n, bar.total) == (90, 190)
-        progress.drop("b")
+        both.drop("b")
         assert (bar.n, bar.total) == (90, 90)
 
 
@@ -276,7 +290,7 @@ def test_an_interruption_keeps_the_entries_of_the_list(
     def interrupt(_job: object) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "download", interrupt)
+    monkeypatch.setattr(transfer, "download", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(_list(tmp_path / "list.json", _paper(server, "a")), tmp_path / "pdf", record=True)
     assert read(tmp_path / "pdf" / "papers.json") == [_paper(server, "a")]

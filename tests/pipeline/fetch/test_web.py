@@ -10,6 +10,7 @@ import requests
 
 from paperlora import __version__
 from paperlora.errors import NetworkError
+from paperlora.pipeline.fetch.pace import Pace
 from paperlora.pipeline.fetch.web import (
     TransientError,
     judge,
@@ -28,7 +29,7 @@ def _answer(url: str, code: int = 200, **headers: str) -> requests.Response:
 
 
 def test_session() -> None:
-    session = open_session()
+    session = open_session(Pace())
     assert session.verify is True
     assert session.max_redirects == 5
     assert session.headers["User-Agent"] == f"paperlora/{__version__}"

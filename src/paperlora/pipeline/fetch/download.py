@@ -3,34 +3,22 @@
 The bytes arrive in ``<name>.pdf.part``. ``<name>.pdf.part.json`` keeps the validator of the server's
 copy (RFC 9110, sections 8.8 and 13.1.5). With it a later call requests the rest (``Range`` and
 ``If-Range``), and gets the whole file if the copy has changed.
-
-The retries are this module's own: urllib3's ``Retry`` ends where the body begins, so it cannot
-resume one, and it waits in silence as long as a server asks.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-import sys
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import monotonic, sleep
+from time import monotonic
 from typing import TYPE_CHECKING
-
-from tqdm import tqdm
 
 from paperlora.errors import DataError
 from paperlora.files import sha256_file, write_json
-from paperlora.pipeline.fetch.web import (
-    ExhaustedError,
-    TransientError,
-    judge,
-    length,
-    shown,
-    translated,
-)
+from paperlora.pipeline.fetch import web
+from paperlora.pipeline.fetch.web import TransientError, judge, length, shown, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,32 +26,30 @@ if TYPE_CHECKING:
 
     import requests
 
+    from paperlora.pipeline.fetch.pace import Pace
+
 CHUNK = 64 * 1024
 MAGIC = b"%PDF-"
 END = b"%%EOF"
 
 MOST_BYTES = 100_000_000
-TIMEOUT = (10.0, 30.0)  # seconds to connect, seconds between two reads
-ATTEMPTS = 5
-LONGEST_WAIT = 120.0  # seconds
 PATIENCE = 30.0  # seconds of one attempt before its pace is checked
 SLOWEST = 1024.0  # bytes per second that it must reach then
 
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """One file to download, and the functions to call meanwhile.
+    """One file to download; ``progress`` is called with the bytes received and those expected.
 
-    ``before`` is called before each request, ``progress`` with the bytes received and the bytes
-    expected (None when unknown).
+    The bytes expected are None when the server does not send their number.
     """
 
     url: str
     to: Path
     session: requests.Session
+    pace: Pace
     sha256: str | None = None
-    attempts: int = ATTEMPTS
-    before: Callable[[], None] = lambda: None
+    attempts: int = web.ATTEMPTS
     progress: Callable[[int, int | None], None] = lambda _done, _total: None
 
     @property
@@ -84,13 +70,7 @@ def download(job: Download) -> str:
     Raises ``NetworkError`` (``ExhaustedError`` after the last attempt), or ``DataError`` when the file
     is not a PDF, is not the one in the list, or cannot be written.
     """
-    for attempt in itertools.count(1):
-        job.before()
-        try:
-            _attempt(job)
-            break
-        except TransientError as error:
-            _wait(job, attempt, error)
+    web.retried(job.url, lambda: _attempt(job), pace=job.pace, attempts=job.attempts)
     digest = sha256_file(job.part)
     if job.sha256 not in {None, digest}:
         _forget(job)  # resuming from wrong bytes would fail each time
@@ -105,39 +85,28 @@ def download(job: Download) -> str:
     return digest
 
 
-def log(line: str) -> None:
-    """Print a line to stderr, above the progress bar."""
-    tqdm.write(line, file=sys.stderr)
-
-
 def is_pdf(path: Path) -> bool:
     """Return whether the file begins like a PDF."""
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 
 
-def _wait(job: Download, attempt: int, error: TransientError) -> None:
-    """Sleep before the next attempt: as long as the server asked, else 1 s, 2 s, 4 s and so on."""
-    wait = float(2 ** (attempt - 1)) if error.wait is None else error.wait
-    if wait > LONGEST_WAIT:
-        raise ExhaustedError(
-            f"{shown(job.url)} {error} and asks to wait {wait:.0f} s",
-            remedy="run the command again after that time",
-        ) from None
-    if attempt >= job.attempts:
-        raise ExhaustedError(
-            f"{shown(job.url)} {error} (attempts: {attempt})",
-            remedy="run the command again later; it resumes where it stopped",
-        ) from None
-    log(f"{shown(job.url)} {error}; next attempt in {wait:.0f} s")
-    sleep(wait)
+def _has_end(path: Path) -> bool:
+    """Return whether a PDF's end is where readers look for it: in the last 1,024 bytes.
+
+    Zeros and spaces after it do not count. An earlier ``%%EOF`` is not the end: a PDF that was made
+    for the web, or changed after it was made, has several.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - CHUNK))
+        return END in file.read().rstrip(b"\0 \t\r\n")[-1024:]
 
 
 def _attempt(job: Download) -> None:
     headers = _resume(job)
     with (
         translated(job.url),
-        job.session.get(job.url, headers=headers, stream=True, timeout=TIMEOUT) as response,
+        job.session.get(job.url, headers=headers, stream=True, timeout=web.TIMEOUT) as response,
     ):
         start = job.part.stat().st_size if headers and response.status_code == 206 else 0
         given = response.headers.get("Content-Range", "")
@@ -164,7 +133,7 @@ def _receive(job: Download, response: requests.Response, start: int) -> None:
         while chunk := response.raw.read1(CHUNK, decode_content=True):
             if not start and len(head) < len(MAGIC):
                 head += chunk
-                _check_head(job, head)
+                _check_head(job, head, response.headers.get("Content-Type", ""))
             write(chunk)
             done += len(chunk)
             _check_size(job, done)
@@ -176,8 +145,9 @@ def _receive(job: Download, response: requests.Response, start: int) -> None:
         raise TransientError(f"broke off after {done:,} of {total:,} bytes")
     if not is_pdf(job.part):
         _refuse(job, "an empty file" if not done else "a file that is not a PDF")
-    if total is None and job.sha256 is None and END not in job.part.read_bytes()[-CHUNK:]:
-        raise TransientError("sent a file without its length and without a PDF's end")
+    if job.sha256 is None and not _has_end(job.part):
+        _forget(job)  # the server calls it complete: there is nothing to resume
+        raise TransientError("sent a PDF without its end (%%EOF)")
 
 
 def _resume(job: Download) -> dict[str, str]:
@@ -251,11 +221,11 @@ def _check_size(job: Download, size: int) -> None:
         )
 
 
-def _check_head(job: Download, head: bytes) -> None:
+def _check_head(job: Download, head: bytes, kind: str) -> None:
     """Refuse a body as soon as its first bytes show that it is not a PDF."""
     if head.startswith(MAGIC) or (len(head) < len(MAGIC) and MAGIC.startswith(head)):
         return
-    page = head.lstrip().startswith(b"<")
+    page = head.lstrip().startswith(b"<") or kind.startswith("text/html")
     _refuse(job, "a web page, not a PDF" if page else "a file that is not a PDF")
 
 

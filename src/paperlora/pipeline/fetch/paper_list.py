@@ -5,7 +5,7 @@ A list is a JSON array of objects. Each names one paper and says where it comes 
     {"name": "lora", "title": "LoRA: Low-Rank Adaptation", "field": "ai",
      "arxiv": "2106.09685v2", "sha256": null}
 
-Exactly one of ``url``, ``arxiv`` and ``file`` is the source of the paper.
+Exactly one of ``url``, ``arxiv``, ``doi`` and ``file`` is the source of the paper.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ LIST_NAME = "papers.json"
 """The file name of a list, in ``lockfiles`` and in a folder of downloaded papers."""
 # https://info.arxiv.org/help/arxiv_identifier.html: since April 2007, and before
 ARXIV = r"^([0-9]{4}\.[0-9]{4,5}(v[1-9][0-9]*)?|[a-z-]+(\.[A-Z]{2})?/[0-9]{7}(v[1-9][0-9]*)?)$"
-SOURCES = ("url", "arxiv", "file")
+DOI = r"^10\.[0-9]{4,9}/[!-~]+$"
+SOURCES = ("url", "arxiv", "doi", "file")
 ALWAYS = ("name", "title", "field", "sha256")
 
 
@@ -77,20 +78,28 @@ class Paper:
 
     name: Annotated[str, Field(pattern="^[a-z0-9]+(-[a-z0-9]+)*$", max_length=100)]
     """a file name of a-z, 0-9 and single hyphens, at most 100 characters"""
-    title: Annotated[str, Field(pattern=r"\S")]
-    """the title of the paper as a string"""
+    title: Annotated[str, Field(pattern=r"^$|\S")]
+    """the title of the paper as a string; an empty one is unknown"""
     field: str
     """the field of research as a string, which may be empty"""
     url: Annotated[str, AfterValidator(_check_url)] | None = None
     """a web address as a string"""
     arxiv: Annotated[str, Field(pattern=ARXIV)] | None = None
     """an arXiv identifier, 2106.09685v2 or hep-th/9901001v1, not a URL"""
+    doi: Annotated[str, Field(pattern=DOI)] | None = None
+    """a DOI, 10.1038/nature14539, not a URL"""
     file: Annotated[str, AfterValidator(_check_file)] | None = None
-    """the path of a PDF that ships with the project"""
+    """the path of a PDF that needs no download"""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     """64 lower-case hexadecimal digits, or null until `fetch --record` writes them"""
+    authors: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """the names of the authors as a list of strings"""
+    year: int | None = None
+    """the year of the first version as a number"""
     licence: str | None = None
     """the licence as a string"""
+    note: str | None = None
+    """a remark for people as a string"""
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
@@ -130,7 +139,7 @@ def read(path: Path) -> list[Paper]:
         raise InputError(f"{path} is not JSON: {error}", remedy="correct the file") from None
     if not isinstance(entries, list):
         raise InputError(f"{path} is not a list", remedy="put the entries between [ and ]")
-    papers = [_paper(f"{path}, entry {n}", entry) for n, entry in enumerate(entries, 1)]
+    papers = [checked(f"{path}, entry {n}", entry) for n, entry in enumerate(entries, 1)]
     for name, count in Counter(paper.name for paper in papers).items():
         if count > 1:
             raise InputError(
@@ -150,7 +159,8 @@ def write(path: Path, papers: list[Paper]) -> None:
     )
 
 
-def _paper(where: str, entry: object) -> Paper:
+def checked(where: str, entry: object) -> Paper:
+    """Return the entry as a paper; ``InputError`` names ``where`` it is and each wrong key."""
     if not isinstance(entry, dict):
         raise InputError(
             f"{where} is not an object",
