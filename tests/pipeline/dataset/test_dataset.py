@@ -133,10 +133,18 @@ def test_terms_are_rare_and_are_not_in_other_sentences():
         ("Table 3 4.5 6.1 7.2 8 9 10 11 12 13 14 15 rows.", False),
         ("Too short.", False),
         ("Word " * 70 + "end.", False),
+        ("The learning rate falls to [formula] over the whole of the run.", False),
+        ("The learning rate falls to the \ufffd over the whole of the run.", False),
     ],
 )
 def test_only_whole_sentences_of_words_become_answers(sentence, whole):
-    assert dataset._can_answer(sentence, 60) is whole
+    config = DatasetConfig(answer_words=60)
+    assert dataset._can_answer(sentence, config) is whole
+
+
+def test_formulas_may_be_kept():
+    sentence = "The learning rate falls to [formula] over the whole of the run."
+    assert dataset._can_answer(sentence, DatasetConfig(formulas="keep"))
 
 
 def test_papers_without_running_text_are_refused(tmp_path):

@@ -24,7 +24,7 @@ OTHER = paper(1)
 SCRIPT = (
     "import sys; from pathlib import Path; from paperlora.pipeline.parse import parse;"
     "from paperlora.pipeline.config import CorpusConfig;"
-    "parse.command(*map(Path, sys.argv[1:]), known=[], config=CorpusConfig())"
+    "parse.command(*map(Path, sys.argv[1:]), known=[], config=CorpusConfig(extractor='pypdf2'))"
 )
 
 
@@ -85,7 +85,7 @@ def test_good_papers_are_parsed_when_others_are_bad(
     assert [line[:8] for line in lines if line[0].isdigit()] == counts
     texts = sorted(line[8:] if line[0].isdigit() else line for line in lines)
     skipped = [f"skipped {file}: {why}" for file, why in reasons.items()]
-    assert texts == sorted(["a.PDF: 2 pages, 308 words", "b.pdf: 2 pages, 152 words", *skipped])
+    assert texts == sorted(["a.PDF: 2 pages, 336 words", "b.pdf: 2 pages, 152 words", *skipped])
     names = [cache.FOLDER, "documents.jsonl", "parse.json"]
     assert sorted(path.name for path in run.iterdir()) == names
 
