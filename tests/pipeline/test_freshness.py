@@ -35,6 +35,12 @@ def test_a_change_of_the_inputs_is_named(run, other, phrase):
     assert freshness.changes(run, "work", INPUTS | other) == [phrase]
 
 
+def test_a_tuple_is_the_list_that_the_stamp_holds(run):
+    freshness.write(run, "work", INPUTS | {"list": [{"authors": ("Ada", "Bob")}]}, [])
+    assert freshness.changes(run, "work", INPUTS | {"list": [{"authors": ("Ada", "Bob")}]}) == []
+    assert freshness.changes(run, "work", INPUTS | {"list": [{"authors": ("Ada",)}]}) != []
+
+
 def test_a_note_names_no_private_folder(run):
     before = INPUTS | {"settings": {"corpus": {"papers": "/home/alice/A"}}}
     freshness.write(run, "work", before, [])

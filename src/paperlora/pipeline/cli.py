@@ -291,6 +291,6 @@ def _compare(arguments: argparse.Namespace) -> None:
     for folder in (left, right):
         run.require(folder)
     if lines := compare.differences(left, right):
-        print("\n".join(lines))
+        print("\n".join(lines), flush=True)  # before the message on stderr
         raise FindingsError(f"{left} and {right} differ in {len(lines)} results")
     print(f"{left} and {right} agree: the same results, the same adapter")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,8 @@ def changes(run: Path, command: str, inputs: Mapping[str, Any]) -> list[str] | N
     """
     try:
         before = read_json(_path(run, command))["inputs"]
-        return list(_differences(before, inputs, command))
+        now = json.loads(json.dumps(inputs))  # as the stamp holds it: a tuple is a list there
+        return list(_differences(before, now, command))
     except (DataError, KeyError, TypeError, AttributeError):  # none, or of another version
         return None
 
