@@ -23,6 +23,7 @@ _CASE = re.compile(
 )
 _NOT_FORMULA = re.compile(r"(?:[•‣▪●○◦–-]|\(?\w{1,3}[.)])\s|(?:fig|table|algorithm)", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z]{2,}[.,;:]?|\W?\d+\W?|[•◦▪–-]")
+_SET_IN = 1.7  # em; further in than a paragraph begins
 _SHORT = 4  # signs
 _SCRAP = 24  # signs; what is left over of a formula inside a sentence is shorter
 _CLOSE = (
@@ -79,14 +80,14 @@ def _stacked(upper: Line, lower: Line, leading: float) -> bool:
     gap = upper.y - lower.y
     near = 0 < gap < 0.75 * leading * max(upper.size, lower.size)
     signs = _RELATION.search(upper.text) or _RELATION.search(lower.text)
-    set_in = all(line.x0 > line.column[0] + 2 * line.size for line in (upper, lower))
+    set_in = all(line.x0 > line.column[0] + _SET_IN * line.size for line in (upper, lower))
     return near and set_in and bool(signs)
 
 
 def _belongs(line: Line, formula: Line, leading: float, *, sure: bool) -> bool:
     """Return whether a line near a formula is part of it; ``sure`` when it looks like text by itself."""
     gap = abs(line.y - formula.y) / line.size
-    set_in = line.x0 > line.column[0] + 2 * line.size
+    set_in = line.x0 > line.column[0] + _SET_IN * line.size
     # A numerator, a denominator or a limit is nearer than a line of text can be.
     tight = gap < 0.85 * leading and set_in and len(line.text) < 40
     case = (
@@ -112,11 +113,11 @@ def _stands_alone(column: Sequence[Line], index: int, leading: float) -> bool:
         for other in (index - 1, index + 1)
         if 0 <= other < len(column) and len(column[other].text) > _SHORT
     ]
-    if not gaps or line.bold or _NOT_FORMULA.match(line.text):
+    if not gaps or line.bold or "©" in bare or _NOT_FORMULA.match(line.text):
         return False
     left, right = line.column
     numbered = _is_numbered(line)
-    centred = line.x0 > left + (1.2 if numbered else 2) * line.size and (
+    centred = line.x0 > left + (1.2 if numbered else _SET_IN) * line.size and (
         numbered or line.x1 < right - 2 * line.size
     )
     if centred and (numbered or _RELATION.search(bare)) and min(gaps) > 1.15:

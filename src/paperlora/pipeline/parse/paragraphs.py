@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from paperlora.pipeline.parse.lines import Line
 
 _ENDED = re.compile(r"[.!?:][\"'”’)\]]*$")
+_SIGN = re.compile(r"[•‣▪●○◦∙·–—*-]\s+(?=\S)")
 _BULLET = re.compile(
-    r"(?:[•‣▪●○◦∙·–—*-]|(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)])\s+\S|\((?:\d{1,2}|[a-z]|[ivx]{1,4})\)\s*\S"
+    rf"{_SIGN.pattern}|(?:\d{{1,2}}|[a-z]|[ivx]{{1,4}})[.)]\s+\S|\((?:\d{{1,2}}|[a-z]|[ivx]{{1,4}})\)\s*\S"
 )
 
 
@@ -28,6 +29,8 @@ class Paragraph:
     page: int
     section: str
     lines: list[str] = field(default_factory=list)
+    listed: bool = False
+    """Whether it is an item of a list."""
 
 
 def of_paper(blocks: Iterable[Block], look: Look) -> list[Paragraph]:
@@ -67,7 +70,8 @@ class _Maker:
         if not self.section and not self.abstract:
             self.section = "Abstract"
         if self.last is None or self._begins(self.last, line):
-            self.found.append(Paragraph(line.page, self.section))
+            self.found.append(Paragraph(line.page, self.section, listed=bool(_BULLET.match(text))))
+            text = _SIGN.sub("", text, count=1) if _SIGN.match(text) else text
         self.found[-1].lines.append(text)
         self.last, self._after_formula = line, False
 
@@ -102,9 +106,8 @@ class _Maker:
     def _moved(self, last: Line, line: Line, indent: float) -> bool:
         """Return whether a line begins further to the right, or to the left after a list."""
         moved = line.x0 - last.x0
-        listed = bool(_BULLET.match(self.found[-1].lines[0]))
         further = moved > 0.7 * line.size and indent > 0.7 * line.size
-        return further or (listed and moved < -0.7 * line.size)
+        return further or (self.found[-1].listed and moved < -0.7 * line.size)
 
 
 def _parted(last: Line, line: Line, look: Look, *, ended: bool) -> bool:
