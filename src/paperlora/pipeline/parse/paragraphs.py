@@ -29,8 +29,8 @@ class Paragraph:
     page: int
     section: str
     lines: list[str] = field(default_factory=list)
-    listed: bool = False
-    """Whether it is an item of a list."""
+    hang: float | None = None
+    """Where the text of an item of a list begins, behind its sign or number."""
 
 
 def of_paper(blocks: Iterable[Block], look: Look) -> list[Paragraph]:
@@ -70,7 +70,8 @@ class _Maker:
         if not self.section and not self.abstract:
             self.section = "Abstract"
         if self.last is None or self._begins(self.last, line):
-            self.found.append(Paragraph(line.page, self.section, listed=bool(_BULLET.match(text))))
+            hang = line.pieces[1].x0 if _BULLET.match(text) and len(line.pieces) > 1 else None
+            self.found.append(Paragraph(line.page, self.section, hang=hang))
             text = _SIGN.sub("", text, count=1) if _SIGN.match(text) else text
         self.found[-1].lines.append(text)
         self.last, self._after_formula = line, False
@@ -95,19 +96,14 @@ class _Maker:
         if self._after_formula:
             return indented and line.text[:1].isupper()
         short = last.x1 < last.column[1] - 3 * last.size
-        if _BULLET.match(line.text) and (ended or short):
+        hang = self.found[-1].hang
+        outside = hang is not None and line.x0 < hang - 0.3 * size and line.text[:1].isupper()
+        if (outside or _BULLET.match(line.text)) and (ended or short):
             return True
         if not (last.page == line.page and last.column == line.column and last.y > line.y):
             return ended and indented
-        return _parted(last, line, self._look, ended=ended) or (
-            ended and self._moved(last, line, indent)
-        )
-
-    def _moved(self, last: Line, line: Line, indent: float) -> bool:
-        """Return whether a line begins further to the right, or to the left after a list."""
-        moved = line.x0 - last.x0
-        further = moved > 0.7 * line.size and indent > 0.7 * line.size
-        return further or (self.found[-1].listed and moved < -0.7 * line.size)
+        further = line.x0 - last.x0 > 0.7 * size and indent > 0.7 * size and hang is None
+        return _parted(last, line, self._look, ended=ended) or (ended and further)
 
 
 def _parted(last: Line, line: Line, look: Look, *, ended: bool) -> bool:
