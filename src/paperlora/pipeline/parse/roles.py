@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 _LEADERS = re.compile(r"(?:\.\s?){4,}\s*\d*$|(?:\s\.){3,}")
 _CONTENTS_LINE = re.compile(r"(?:[\dA-Z]+(?:\.\d+)*\.?\s+)?\S.*\s\d{1,4}")
-_REFERENCE = re.compile(r"\[[\w+., ]{1,12}\]\s*\S|\d{1,3}\.\s+[A-Z]|\(\d{1,3}\)\s+[A-Z]")
+_REFERENCE = re.compile(
+    r"\[[\w+., ]{1,12}\]\s*\S|\d{1,3}\.\s+[A-Z]|\(\d{1,3}\)\s+[A-Z]"
+    r"|[^\W\d_a-z][\w'’-]+, (?:[A-Z]\.[ -]?){1,4}(?:,|\(|and|&)"  # by author and year
+)
 _KEYWORDS = re.compile(r"key ?words|index terms|ccs concepts", re.IGNORECASE)
 _NOTICE_LINES = 8
 _YEAR = re.compile(r"\b(?:1[89]|20)\d\d[a-z]?\b")
