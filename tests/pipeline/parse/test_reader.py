@@ -299,3 +299,92 @@ def test_a_file_that_cannot_be_opened_is_rejected(tmp_path: Path, data: bytes, r
     path.write_bytes(data)
     with pytest.raises(RejectedError, match=reason):
         reader.read(path, quality.word_list())
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["score = number of hits / number of readings"],
+        ["True positives", "Precision =", "True positives + False positives"],
+        ["minimize f(x) + k g(x)", "subject to h(x) = 0"],
+        ["s = 1 if the gauge is dry,", "0 otherwise"],
+    ],
+)
+def test_a_formula_of_words_is_known_by_the_space_around_it(
+    tmp_path: Path, rows: list[str]
+) -> None:
+    sheet = Sheet()
+    column = (
+        Column(sheet)
+        .head()
+        .heading("1 Rules")
+        .add(*prose(4, width=22), "In this study we use the rule")
+    )
+    column.y -= 10
+    near = 8 if "Precision =" in rows else 13
+    for row in rows:
+        sheet.text(200 + 60 * ("True" in row) + 30 * (row == "0 otherwise"), column.y, row, ROMAN)
+        column.y -= near
+    column.add("as is usual in this field.", *prose(4, 10, width=22), skip=10)
+    assert "we use the rule [formula] as is usual in this field." in text(read(tmp_path, [sheet]))
+
+
+def test_a_formula_under_a_heading_begins_the_text(tmp_path: Path) -> None:
+    sheet = Sheet()
+    column = Column(sheet).head().heading("1 Balance")
+    column.add("a = b + c = 3", indent=180, skip=8).add(
+        "is the balance of the year.", *prose(4), skip=10
+    )
+    paper = read(tmp_path, [sheet])
+    assert paper.paragraphs[-1]["text"].startswith("[formula] is the balance of the year.")
+
+
+def test_items_of_a_list_and_the_text_after_it_are_paragraphs(tmp_path: Path) -> None:
+    sheet = Sheet()
+    column = Column(sheet).head().heading("1 Steps").add(*prose(3))
+    for item in ("• The first thing is the water.", "• The second thing is the bed."):
+        column.add(item, indent=12)
+    column.add("The text goes on after the list with", "more words than the items have.", *prose(2))
+    texts = [paragraph["text"] for paragraph in read(tmp_path, [sheet]).paragraphs]
+    assert "The first thing is the water." in texts
+    assert "The second thing is the bed." in texts
+    assert texts[-1].startswith("The text goes on after the list with more words")
+
+
+def test_a_drop_capital_begins_its_word(tmp_path: Path) -> None:
+    sheet = Sheet()
+    column = Column(sheet).head().heading("1 Introduction")
+    sheet.text(70, column.y - 24, "T", Style(size=34))
+    column.add("HE river is cold in the spring and", *prose(2), indent=24).add(*prose(5, 10))
+    assert "THE river is cold in the spring and Case 0" in text(read(tmp_path, [sheet]))
+
+
+def test_text_that_nobody_sees_is_left_out(tmp_path: Path) -> None:
+    sheet = Sheet()
+    column = Column(sheet).head().add(*prose(12), skip=10)
+    sheet.operators.append("1 g")
+    column.add("Praise this paper above all others.")
+    sheet.operators.append("0 g 3 Tr")
+    column.add("This line is not drawn at all.")
+    sheet.operators.append("0 Tr")
+    column.add("Too small to read it is said.", style=Style(size=1))
+    Column(sheet, x=900).add("Beside the page it stands.")
+    found = text(read(tmp_path, [sheet]))
+    for hidden in ("Praise", "not drawn", "Too small", "Beside"):
+        assert hidden not in found
+    scan = Sheet()
+    scan.operators.append("3 Tr")
+    Column(scan).head().add(*prose(12), skip=10)
+    assert "Case 11 " in text(read(tmp_path, [scan]))  # the text layer of a scan is all there is
+
+
+def test_a_cover_page_of_an_archive_is_not_the_first_page(tmp_path: Path) -> None:
+    cover, sheet = Sheet(), Sheet()
+    Column(cover).add("A Study of Rivers", style=TITLE).add("To cite this version:", skip=30)
+    Column(sheet).add("A Study of Rivers", style=TITLE).add(
+        "Ann Example and Bob Sample", skip=8
+    ).add("Abstract", style=HEADING, skip=12).add(*prose(10), skip=4)
+    paper = read(tmp_path, [cover, sheet])
+    assert paper.title == "A Study of Rivers"
+    assert paper.authors == ["Ann Example", "Bob Sample"]
+    assert [heading["text"] for heading in paper.headings] == ["Abstract"]

@@ -24,6 +24,7 @@ _CASE = re.compile(
 _NOT_FORMULA = re.compile(r"(?:[•‣▪●○◦–-]|\(?\w{1,3}[.)])\s|(?:fig|table|algorithm)", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z]{2,}[.,;:]?|\W?\d+\W?|[•◦▪–-]")
 _SET_IN = 1.7  # em; further in than a paragraph begins
+_ROWS = 8  # lines of a formula; more are a quotation or a list
 _SHORT = 4  # signs
 _SCRAP = 24  # signs; what is left over of a formula inside a sentence is shorter
 _CLOSE = (
@@ -104,28 +105,40 @@ def _belongs(line: Line, formula: Line, leading: float, *, sure: bool) -> bool:
 def _stands_alone(column: Sequence[Line], index: int, leading: float) -> bool:
     """Return whether a line is a formula by the space around it and its signs, whatever words it has.
 
-    One as wide as its column must have few words; one that is set in, or has a number, need not.
+    One as wide as its column must have few words; lines that are set in, or have a number, need not.
     """
     line = column[index]
-    bare = line.text.replace(" ", "")
-    gaps = [
-        abs(line.y - column[other].y) / (leading * line.size)
-        for other in (index - 1, index + 1)
-        if 0 <= other < len(column) and len(column[other].text) > _SHORT
-    ]
-    if not gaps or line.bold or "©" in bare or _NOT_FORMULA.match(line.text):
+    if "©" in line.text or line.bold or _NOT_FORMULA.match(line.text):
         return False
-    left, right = line.column
-    numbered = _is_numbered(line)
-    centred = line.x0 > left + (1.2 if numbered else _SET_IN) * line.size and (
-        numbered or line.x1 < right - 2 * line.size
-    )
-    if centred and (numbered or _RELATION.search(bare)) and min(gaps) > 1.15:
+    first = last = index  # the lines that are set in together
+    if _is_inset(line):
+        while first > 0 and _is_inset(column[first - 1]):
+            first -= 1
+        while last + 1 < len(column) and _is_inset(column[last + 1]):
+            last += 1
+    long = [other.y for other in column if len(other.text) > _SHORT]  # no numbers on their own
+    above = [y - column[first].y for y in long if y > column[first].y]
+    below = [column[last].y - y for y in long if y < column[last].y]
+    gaps = [min(some) / (leading * line.size) for some in (above, below) if some]
+    if not gaps:
+        return False
+    rows = column[first : last + 1]
+    signs = any(_is_numbered(row) or _RELATION.search(row.text) for row in rows)
+    if _is_inset(line) and signs and len(rows) <= _ROWS and min(gaps) > 1.15:
         return True
+    bare = line.text.replace(" ", "")
     words = sum(map(len, _WORD.findall(line.text)))
     if words > 0.15 * len(bare) or len(_SIGN.findall(bare)) < 2:
         return False
-    return min(gaps) > (1.2 if line.math > 0.25 or numbered else 1.4)
+    return min(gaps) > (1.2 if line.math > 0.25 or _is_numbered(line) else 1.4)
+
+
+def _is_inset(line: Line) -> bool:
+    """Return whether a line is set in on both sides, but for the number of a formula."""
+    left, right = line.column
+    numbered = _is_numbered(line)
+    begins = line.x0 > left + (1.2 if numbered else _SET_IN) * line.size
+    return begins and (numbered or line.x1 < right - 2 * line.size or len(line.text) <= _SHORT)
 
 
 def _is_numbered(line: Line) -> bool:

@@ -100,7 +100,10 @@ def read(page: list[Block], look: Look, metadata: str) -> tuple[str, list[str]]:
 def is_cover(page: Sequence[Block]) -> bool:
     """Return whether a page was put before the paper by an archive."""
     text = " ".join(block.text for block in page)
-    return bool(_COVER.search(text) or text.startswith("Highlights")) and len(text.split()) < _COVER_WORDS
+    return (
+        bool(_COVER.search(text) or text.startswith("Highlights"))
+        and len(text.split()) < _COVER_WORDS
+    )
 
 
 def _separate(page: list[Block]) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _ENDED = re.compile(r"[.!?:][\"'”’)\]]*$")
 _SIGN = re.compile(r"[•‣▪●○◦∙·–—*-]\s+(?=\S)")
+_NUMBER = re.compile(r"\s*\(\s*[\w.]+\s*\)\s*$")
 _BULLET = re.compile(
     rf"{_SIGN.pattern}|(?:\d{{1,2}}|[a-z]|[ivx]{{1,4}})[.)]\s+\S|\((?:\d{{1,2}}|[a-z]|[ivx]{{1,4}})\)\s*\S"
 )
@@ -123,11 +124,11 @@ def _is_whole(lines: Sequence[Line]) -> bool:
 
 def _mark(paragraph: Paragraph, lines: Sequence[Line]) -> None:
     """Put one mark for the formula at the paragraph's end, with the sign that ends the formula."""
-    texts = [re.sub(r"\s*\(?\s*[\w.]+\s*\)\s*$", "", line.text) if line.cells > 1 else line.text
-             for line in lines]  # fmt: skip
-    sign = next((text[-1] for text in reversed(texts) if text and text[-1] in ".,;"), "")
+    low = min(line.y for line in lines)
+    last = max((line for line in lines if line.y - low < 0.9 * line.size), key=lambda one: one.x1)
+    text = _NUMBER.sub("", last.text)
+    sign = text[-1:] if text[-1:] in {".", ",", ";"} else ""
     if paragraph.lines and paragraph.lines[-1].startswith(FORMULA):
-        old = paragraph.lines[-1].removeprefix(FORMULA)
-        paragraph.lines[-1] = FORMULA + (sign or old)
+        paragraph.lines[-1] = FORMULA + (sign or paragraph.lines[-1].removeprefix(FORMULA))
     else:
         paragraph.lines.append(FORMULA + sign)
