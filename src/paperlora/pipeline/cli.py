@@ -241,8 +241,9 @@ def _infer(arguments: argparse.Namespace) -> None:
             run=folder, settings=settings, environment=environment, device=arguments.device
         )
         chain.check(job, ["infer"])
-        run.store_settings(folder, settings)
-        _print_changes(settings)
+        if arguments.set:
+            run.store_settings(folder, settings)
+            _print_changes(settings)
     chain.require_adapter(folder)
     session = infer.start(folder, InferSections(**job.sections("infer")), device=arguments.device)
     if note := chain.adapter_note(job):
@@ -271,6 +272,6 @@ def _compare(arguments: argparse.Namespace) -> None:
     for folder in (left, right):
         run.require(folder)
     if lines := compare.differences(left, right):
-        print("\n".join(lines))
+        print("\n".join(lines), flush=True)  # before the message on stderr
         raise FindingsError(f"{left} and {right} differ in {len(lines)} results")
     print(f"{left} and {right} agree: the same results, the same adapter")
