@@ -25,6 +25,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -302,6 +303,17 @@ def test_the_report_shows_that_the_adapter_is_from_other_settings(stale):
     assert "train.max_steps" in html
     assert "2 → 4" in html
     assert json_of(stale / "report.json")["train"]["steps"] == 2
+
+
+def test_infer_without_settings_writes_none(run, papers):
+    # R3: it holds no lock then. A relative folder, written by hand, would be stored as an absolute one.
+    path = run / "config.toml"
+    relative = os.path.relpath(papers)
+    edited = re.sub(r"(?m)^papers = .*$", f'papers = "{relative}"', path.read_text())
+    path.write_text(edited)
+    good(paperlora("infer", "--run", "a", "--unverified", "--device", "cpu",
+                   "--max-new-tokens", "2", "Why?"))  # fmt: skip
+    assert path.read_text() == edited
 
 
 def test_infer_names_what_differs_in_one_line(stale, finished):

@@ -261,8 +261,9 @@ def _infer(arguments: argparse.Namespace) -> None:
             run=folder, settings=settings, environment=environment, device=arguments.device
         )
         chain.check(job, ["infer"])
-        run.store_settings(folder, settings)
-        _print_changes(settings)
+        if arguments.set:
+            run.store_settings(folder, settings)
+            _print_changes(settings)
     chain.require_adapter(folder)
     session = infer.start(folder, InferSections(**job.sections("infer")), device=arguments.device)
     if note := chain.adapter_note(job):

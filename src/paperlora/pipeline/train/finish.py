@@ -79,6 +79,7 @@ def publish(run: Path, work: Path) -> None:
     place, new = run / "adapter", work / "adapter"
     files = ("adapter_model.safetensors", "adapter_config.json")
     if place.exists() and all(_same(place / name, new / name) for name in files):
+        shutil.rmtree(work / "same", ignore_errors=True)  # of a publishing that was killed
         place.rename(work / "same")
     elif place.exists():
         number = next(n for n in itertools.count(1) if not (run / f"adapter.{n}").exists())
