@@ -45,7 +45,7 @@ from paperlora.pipeline.parse import parse
 papers, run, seconds, *one_core = sys.argv[1:]
 if one_core:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-config = CorpusConfig(timeout_seconds=int(seconds), near_duplicates="keep")
+config = CorpusConfig(timeout_seconds=int(seconds), near_duplicates="report")
 try:
     parse.command(Path(papers), Path(run), known=[], config=config)
 except DataError as error:
