@@ -28,6 +28,7 @@ _LENGTH = 5
 _REFERENCES = re.compile(
     r"(?:\d+\.?\s*)?(?:references|bibliography|literature cited)", re.IGNORECASE
 )
+_LIST = re.compile(r"(?:References|REFERENCES|Bibliography|BIBLIOGRAPHY)\s+[A-Z\[]")
 _AFTER = re.compile(
     r"(?:[A-Z\d]+\.?\s+)?(?:appendix|appendices|methods|supplement|supporting)", re.IGNORECASE
 )
@@ -96,7 +97,7 @@ def prose_of(blocks: Sequence[str], known: AbstractSet[str]) -> list[str]:
     """
     kept, listed = [], False
     for block in blocks:
-        if _REFERENCES.match(block) and len(block.split()) < 4:
+        if (_REFERENCES.match(block) and len(block.split()) < 4) or _LIST.match(block):
             listed = True
         elif listed and _AFTER.match(block) and len(block.split()) < 12:
             listed = False
