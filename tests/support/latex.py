@@ -144,7 +144,12 @@ def _macros(preamble: str) -> dict[str, str]:
 
 def _expand(body: str, macros: dict[str, str]) -> str:
     for name, replacement in macros.items():
-        body = re.sub(rf"\\{name}(?![A-Za-z])[ \t]*", lambda _, new=replacement: new, body)
+        # A space keeps the letters of the replacement apart from a command before it.
+        body = re.sub(
+            rf"(\\[A-Za-z]+)?\\{name}(?![A-Za-z])[ \t]*",
+            lambda match, new=replacement: f"{match[1]} {new}" if match[1] else new,
+            body,
+        )
     return body
 
 

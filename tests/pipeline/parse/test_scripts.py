@@ -2,9 +2,8 @@
 
 import pytest
 
-from paperlora.pipeline.parse import scripts
-from paperlora.pipeline.parse.glyphs import Piece
-from paperlora.pipeline.parse.objects import Font
+from paperlora.pipeline.parse import radicals, scripts
+from paperlora.pipeline.parse.objects import Bar, Font, Piece
 
 ROMAN = Font(name="CMR10", bold=False, italic=False, math=False, large=False)
 MATH = Font(name="CMMI10", bold=False, italic=True, math=True, large=False)
@@ -54,8 +53,31 @@ def stacked(upper: str, lower: str, gap: float) -> list[tuple[str, float, float]
         (["and", *stacked("14", "6", 4.5), ("C", 0.1, 0.0), "is"], "and ^14_6C is"),
         (["of", "2", ("$L$", 0.1, UP), ("−", 0.0, UP), ("1", 0.0, UP), "is"], "of 2^(L−1) is"),
         (["of", "10", ("−3", 0.1, UP), "is"], "of 10^−3 is"),
+        (["and", "SO", ("4", 0.1, DOWN), ("2−", 0.1, UP), "is"], "and SO_4^2− is"),
         (["the", ("$e$", 3.3, 0.0), *[(one, 0.1, UP) for one in ("0", ".", "2", "×", "5")]], "the e^(0.2×5)"),
     ],
 )  # fmt: skip
 def test_scripts(parts, wanted):
     assert scripts.text(line(*parts), 100.0, 10.0) == wanted
+
+
+@pytest.mark.parametrize(
+    ("below", "wanted"),
+    [(["$2/π$"], "√(2/π) is"), (["$2$"], "√2 is"), (["$d$", ("h", 0.1, DOWN)], "√d_h is")],
+)
+def test_a_root_ends_where_its_bar_ends(below, wanted):
+    pieces = line(
+        ("$√$", 0.0, 0.0), *[(one, 0.1, 0.0) if isinstance(one, str) else one for one in below]
+    )
+    bar = Bar(x0=pieces[0].x1, x1=pieces[-1].x1 + 0.5, y=110.0)
+    after = line("is")[0]
+    pieces.append(after._replace(x0=bar.x1 + 3.3, x1=bar.x1 + 10))
+    assert scripts.text(radicals.with_brackets(pieces, [bar]), 100.0, 10.0) == wanted
+    elsewhere = bar._replace(x0=bar.x0 + 20, x1=bar.x1 + 20)
+    assert "(" not in scripts.text(radicals.with_brackets(pieces, [elsewhere]), 100.0, 10.0)
+
+
+def test_a_full_stop_behind_a_root_is_not_under_its_bar():
+    pieces = line(("$√$", 0.0, 0.0), ("$L$", 0.1, 0.0), ("$/3.$", 0.1, 0.0))
+    bar = Bar(x0=pieces[0].x1, x1=pieces[-1].x1 - 3, y=110.0)
+    assert scripts.text(radicals.with_brackets(pieces, [bar]), 100.0, 10.0) == "√(L/3)."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from paperlora.pipeline.parse.glyphs import Piece
+    from paperlora.pipeline.parse.objects import Piece
 
 _APART = 0.9  # em; a wider gap in a row may be that between two columns
 ROW = 0.2  # em; baselines that differ by less are one: shadows, badly set lines

@@ -59,7 +59,10 @@ def _columns(page: Sequence[Line]) -> Iterator[list[Line]]:
 
 def _kinds(column: Sequence[Line], leading: float) -> list[bool]:
     """Return for each line whether it is formula, by itself or by its neighbours."""
-    kinds = [_kind(line) for line in column]
+    kinds: list[bool | None] = []
+    for above, line in zip([None, *column], column, strict=False):
+        goes_on = above and not kinds[-1] and _continues(above, line, leading)
+        kinds.append(False if goes_on else _kind(line))
     for index in range(len(column)):
         if kinds[index] is False and _stands_alone(column, index, leading):
             kinds[index] = True
@@ -74,6 +77,13 @@ def _kinds(column: Sequence[Line], leading: float) -> list[bool]:
                 if _belongs(column[index], column[other], leading, sure=sure):
                     kinds[index] = True
     return [bool(kind) for kind in kinds]
+
+
+def _continues(above: Line, line: Line, leading: float) -> bool:
+    """Return whether a line goes on below a full line of text, at the left edge, with no more space."""
+    full = above.x1 > above.column[1] - above.size
+    at_edge = abs(line.x0 - line.column[0]) < 0.5 * line.size
+    return full and at_edge and above.y - line.y < 1.1 * leading * above.size
 
 
 def _stacked(upper: Line, lower: Line, leading: float) -> bool:

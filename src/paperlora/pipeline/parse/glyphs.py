@@ -13,11 +13,12 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pypdfium2.raw as pdfium
 
-from paperlora.pipeline.parse import objects
+from paperlora.pipeline.parse import objects, radicals
+from paperlora.pipeline.parse.objects import Piece
 from paperlora.pipeline.text import UNKNOWN
 
 if TYPE_CHECKING:
@@ -48,20 +49,6 @@ _ACCENTED = frozenset(_COMBINING)
 _ACCENTS = frozenset(map(ord, _COMBINING))
 _BULLETS = {0xF0B7, 0xF0A7, 0xF0D8, 0xF076}  # of Word's Symbol and Wingdings
 _HYPHENS = {2, 0xAD, 0x2010, 0x2011, 0xFFFE}
-
-
-class Piece(NamedTuple):
-    """Characters without a gap between them; coordinates in points, y upwards."""
-
-    text: str
-    x0: float
-    x1: float
-    y: float
-    """The baseline."""
-    size: float
-    font: Font
-    spaced: bool
-    """Whether a space stands before it: one of the file's, or one that PDFium sees."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +128,8 @@ def _read(page: Any, text: Any) -> Page:  # noqa: ANN401
     pieces, twice = _once(
         piece for piece in _pieces(shown, codes, edges) if _is_inside(piece, area)
     )
+    if turn == 0 and any(radicals.ROOT in piece.text for piece in pieces):
+        pieces = radicals.with_brackets(pieces, objects.bars(page))
     visible = sum(turns.values())
     return Page(
         width=pdfium.FPDF_GetPageWidthF(page),

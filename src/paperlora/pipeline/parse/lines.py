@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from paperlora.pipeline.parse.columns import Segment
-    from paperlora.pipeline.parse.glyphs import Piece
+    from paperlora.pipeline.parse.objects import Piece
 
 _CELL = (
     1.3  # em; a wider gap in a line is one between cells of a table, or before a formula's number
@@ -118,7 +118,7 @@ def _same_line(group: list[Segment], one: Segment) -> bool:
 def _join_scripts(groups: list[list[Segment]], usual: float) -> list[list[Segment]]:
     """Join groups of smaller letters to the line whose height they share."""
     small = [
-        all(len(one.pieces) <= 3 and _letters(one) <= 12 for one in group)
+        all(len(one.pieces) <= 6 and _letters(one) <= 12 for one in group)
         and (max(one.size for one in group) < 0.87 * usual or max(map(_letters, group)) <= 2)
         for group in groups
     ]

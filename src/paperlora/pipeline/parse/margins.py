@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from paperlora.pipeline.parse.glyphs import Page, Piece
+    from paperlora.pipeline.parse.glyphs import Page
     from paperlora.pipeline.parse.lines import Line
+    from paperlora.pipeline.parse.objects import Piece
 
 _EDGE = 3  # lines at the top and at the bottom of a page that may be running heads
 _PAGE_NUMBER = re.compile(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pypdfium2.raw as pdfium
 
 _SMALLEST = 1.5  # points; nobody reads smaller letters
+_THIN = 1.5  # points
 SLANTED = 4
 _BOLD = re.compile(
     r"bold|black|heavy|semib|demi|medi$|medi[^u]|[-,]bd|cmbx|sfbx|\bbx", re.IGNORECASE
@@ -51,6 +52,28 @@ class Look(NamedTuple):
     """Quarter turns of the writing direction, counted anticlockwise."""
     hidden: bool
     """Whether it is drawn white or not at all."""
+
+
+class Piece(NamedTuple):
+    """Characters without a gap between them; coordinates in points, y upwards."""
+
+    text: str
+    x0: float
+    x1: float
+    y: float
+    """The baseline."""
+    size: float
+    font: Font
+    spaced: bool
+    """Whether a space stands before it: one of the file's, or one that PDFium sees."""
+
+
+class Bar(NamedTuple):
+    """A thin horizontal line that is drawn on a page; coordinates in points, y upwards."""
+
+    x0: float
+    x1: float
+    y: float
 
 
 @cache
@@ -122,3 +145,16 @@ def area(page: Any, turn: int) -> tuple[float, float, float, float]:  # noqa: AN
         2: (-right, -left, -high, -low),
         3: (-high, -low, left, right),
     }.get(turn, (left, right, low, high))
+
+
+def bars(page: Any) -> list[Bar]:  # noqa: ANN401 - PDFium's handle
+    """Return the thin horizontal lines of a page."""
+    found = []
+    for index in range(pdfium.FPDFPage_CountObjects(page)):
+        item = pdfium.FPDFPage_GetObject(page, index)
+        if pdfium.FPDFPageObj_GetType(item) != pdfium.FPDF_PAGEOBJ_PATH:
+            continue
+        x0, low, x1, high = (ctypes.c_float() for _ in range(4))
+        if pdfium.FPDFPageObj_GetBounds(item, x0, low, x1, high) and high.value - low.value < _THIN:
+            found.append(Bar(x0.value, x1.value, high.value))
+    return found

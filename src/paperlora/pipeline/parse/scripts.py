@@ -12,14 +12,14 @@ from paperlora.pipeline.parse.glyphs import GAP, GUESSED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from paperlora.pipeline.parse.glyphs import Piece
+    from paperlora.pipeline.parse.objects import Piece
 
 _SHIFT = 0.12  # em; a letter that is raised or lowered by more is a script, if it is smaller
 _SMALLER = 0.88
 _BESIDE = 0.1  # em; TeX puts 0.12 beside a fraction and nothing before an index or a power
 _NOTE_MARK = re.compile(r"[*∗⋆†‡§¶‖#]+|(?:\d{1,3}|[a-z])(?:[,;–-](?:\d{1,3}|[a-z]))*[,;]?[*∗†‡§]*")
 # What needs no brackets as a script: a number, a name, signs; "L − 1" does: 2^(L − 1) is not 2^L − 1.
-_PLAIN_SCRIPT = re.compile(r"[−+-]?[\w.,]+|[^\w\s]+|\(.*\)")
+_PLAIN_SCRIPT = re.compile(r"[−+-]?[\w.,]+[+−]?|[^\w\s]+|\(.*\)")
 _ORDINAL = re.compile(r"st|nd|rd|th")
 _WORD_BEFORE = re.compile(r"[^\W\d_]{3,}[\"'”’)\]]*[.,;:!?]*$|[.,;:!?\"”’)\]]$")
 _YEAR_BEFORE = re.compile(r"(?:^|[^\d.,])(?:19|20)\d\d$")
